@@ -122,5 +122,5 @@ def _still_true(bill: Bill, ok: int, failed: int) -> list[str]:
     return [flag for flag in bill.flags if same and flag.startswith(_VERTEX_SAID)]
 
 
-def _figures(bill: Bill) -> tuple[Any, ...]:
+def _figures(bill: Bill) -> tuple[object, ...]:
     return bill.rows, dict(bill.usage), bill.total

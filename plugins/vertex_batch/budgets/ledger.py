@@ -225,7 +225,7 @@ def _whose(columns: Any, account: Account, run: RunKey | None) -> list[sa.Column
     return found
 
 
-def _estimate_row(estimate: Estimate) -> dict[str, Any]:
+def _estimate_row(estimate: Estimate) -> dict[str, object]:
     return {
         "expected_picousd": estimate.expected.amount,
         "unpriced": int(not estimate.expected.complete),

@@ -182,7 +182,9 @@ def _file(url: sa.URL) -> Path | None:
 
 
 def _engine(url: sa.URL, *, is_sqlite: bool, keeps_connections: bool) -> sa.Engine:
-    options: dict[str, Any] = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    options: dict[str, object] = (
+        {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    )
     if url.get_driver_name() == "psycopg":
         # A prepared statement gets one plan for all values, but a page may query a day or a year.
         options["prepare_threshold"] = None

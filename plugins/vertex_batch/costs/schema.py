@@ -36,7 +36,7 @@ SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "sav
 """The stored sums of line items, for a job and for a part of it."""
 
 
-def _sums() -> list[sa.Column[Any]]:
+def _sums() -> list[sa.Column[object]]:
     return [sa.Column(name, PicoUsd if name.endswith("_picousd") else sa.BigInteger) for name in SUMS]
 
 

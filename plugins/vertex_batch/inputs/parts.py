@@ -52,7 +52,7 @@ class InputPart:
     of_rows: int | None = None
     seed: int | None = None
     listing: str = ""
-    report: dict[str, Any] | None = None
+    report: dict[str, object] | None = None
     answered: bool = False
     shard_rows: tuple[int, ...] = ()
     round: int = 0
@@ -105,7 +105,7 @@ class InputPart:
         return self.kind is PartKind.SHARD and not self.uris
 
     @property
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> dict[str, object]:
         """As little as names a shard of a plan."""
         return {"kind": str(self.kind), "number": self.number, "of": self.of}
 

@@ -32,10 +32,10 @@ class InputPlan:
     """
 
     one: InputPart
-    shards: list[dict[str, Any]]
+    shards: list[dict[str, object]]
 
     @property
-    def parts(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, object]]:
         """What each job reads, as plain data; never empty."""
         return self.shards or [self.one.to_dict()]
 

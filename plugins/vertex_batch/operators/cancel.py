@@ -143,7 +143,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
         except NotFoundError:
             self.log.warning("Job %s does not exist; nothing to cancel", job_id)
 
-    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, Any]:
+    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, object]:
         if self.confirm:
             job = cancel_and_confirm(client, job_id, confirm_seconds=self.confirm_seconds)
         else:

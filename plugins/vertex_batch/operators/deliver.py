@@ -224,7 +224,7 @@ class DeliverResultsOperator(SpecOperator):
                 " deliveries of earlier runs stay as they are."
             )
 
-    def _facts(self, context: Context, run: RunBills) -> dict[str, Any]:
+    def _facts(self, context: Context, run: RunBills) -> dict[str, object]:
         """Whose delivery it is, for the manifest."""
         ti, chosen = context["ti"], overridden(context.get("params") or {}, self.overrides or {})
         return {

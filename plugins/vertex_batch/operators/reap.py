@@ -106,7 +106,9 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         places = [Place(project, location) for project, location in completed if project and location]
         return sorted(places) or [find_place(hook, None, None, "Nothing was searched")]
 
-    def _look(self, client: BatchClient, places: Sequence[Place], owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _look(
+        self, client: BatchClient, places: Sequence[Place], owner_of: OwnerOf
+    ) -> list[dict[str, object]]:
         """Check all locations. A failure in one location does not stop the others.
 
         :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
@@ -125,7 +127,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return found
 
-    def _reap(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _reap(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, object]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
         owned = [(job, owner_of(job).ownership) for job in active]
@@ -133,7 +135,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             self._act(client, place, job, owner) for job, owner in owned if owner is not Ownership.WAITED_FOR
         ]
 
-    def _record(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _record(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, object]]:
         """Record jobs that ended without a bill.
 
         :raises VertexBatchError: a job could not be recorded; the others were.
@@ -164,7 +166,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
 
     def _act(
         self, client: BatchClient, place: Place, job: BatchPredictionJob, owner: Ownership
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         state = job.raw_state
         run = _run(job)
         if owner is Ownership.ORPHAN and self.action == CANCEL:

@@ -145,7 +145,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
 
     def _record(
         self, context: Context, expected: ExpectedCosts
-    ) -> tuple[list[Recorded], dict[str, Any], str | None]:
+    ) -> tuple[list[Recorded], dict[str, object], str | None]:
         """Record all jobs.
 
         :returns: what was recorded, further facts to report, and the message if no row was answered.
@@ -311,7 +311,7 @@ def _note(context: Context, sample: InputPart | None) -> str:
     return f"Only {sample}. {note}".rstrip() if sample else note
 
 
-def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     whole = total([item for bill in bills for item in bill.line_items])
     return {
         "amount_usd": whole.text,

@@ -189,8 +189,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 return self._submit(context).to_dict()
 
     def execute_after_answer(
-        self, context: Context, asked: dict[str, str], event: dict[str, Any]
-    ) -> dict[str, Any]:
+        self, context: Context, asked: dict[str, str], event: dict[str, object]
+    ) -> dict[str, object]:
         """Continue after a person has answered whether a job that is over budget may be submitted."""
         with explained(context, self.log):
             self.log.info("Approved by %s", store_answer(context, asked, event))

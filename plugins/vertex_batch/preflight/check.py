@@ -81,7 +81,7 @@ class CheckedRows:
     """
 
     listing: str
-    report: Mapping[str, Any]
+    report: Mapping[str, object]
 
 
 def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
@@ -91,7 +91,7 @@ def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
     return f"{fingerprint_of(held)}:{shape.name}:{shape.model}:{rules.key}"
 
 
-def report_data(report: Report) -> dict[str, Any]:
+def report_data(report: Report) -> dict[str, object]:
     """Convert a report to plain data, with the findings that are shown."""
     data: dict[str, Any] = msgspec.to_builtins(replace(report, findings=report.shown))
     return data

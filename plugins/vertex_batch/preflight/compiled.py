@@ -32,8 +32,8 @@ class CheckedRowDecoder:
         self._path = path_names(key)
         strict = not columns.is_full
         self._decoder = msgspec.json.Decoder(_record(columns.root, strict=strict, key=self._path))
-        self.decode: Callable[[bytes], Any] = self._decoder.decode
-        self.decode_lines: Callable[[bytes], list[Any]] = self._decoder.decode_lines
+        self.decode: Callable[[bytes], object] = self._decoder.decode
+        self.decode_lines: Callable[[bytes], list[object]] = self._decoder.decode_lines
         self._where = _place_of(columns.root, self._path)
 
     def keys(self, rows: Sequence[object]) -> list[Any]:
@@ -62,7 +62,7 @@ def _key_fields(left: int, name: str) -> list[str]:
     return [f"key{left}_{number}" for number, _ in enumerate(spellings(name))]
 
 
-def _place_of(column: Column, key: Sequence[str]) -> Callable[[Any], Any] | None:
+def _place_of(column: Column, key: Sequence[str]) -> Callable[[object], object] | None:
     """What gets the key from a decoded row; None unless all rows so far spell its path in one way."""
     attributes = []
     for left, name in zip(range(len(key), 0, -1), key, strict=True):
@@ -124,7 +124,7 @@ def _one_of(column: Column) -> set[str]:
     return {keys[0] for _, keys in _groups(column) if len(keys) == 1}
 
 
-def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
+def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[object], None]:
     getters = [attrgetter(*fields) for fields in groups]
 
     def exactly_one_of_each(record: object) -> None:
@@ -198,7 +198,7 @@ def _list(column: Column, *, strict: bool, is_required: bool) -> Any:
     return Annotated[list[item], Meta(min_length=at_least, max_length=at_most)]
 
 
-def _text(field: Field) -> Any:
+def _text(field: Field) -> object:
     if field.values:
         spelled = {*field.values, *([""] if field.kind == "choice" else ())}
         if field.kind == "enum":

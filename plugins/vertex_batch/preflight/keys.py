@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -175,7 +174,7 @@ def _is_compared(value: object) -> bool:
 
 def _fields(row: Mapping[str, object]) -> Iterator[str]:
     """The paths of some values of a row that may be keys, those at the top first."""
-    level: list[tuple[str, Any]] = list(row.items())
+    level: list[tuple[str, object]] = list(row.items())
     count = 0
     while level and count < _MAX_FIELDS:
         yield from (path for path, value in level[:_MAX_FIELDS] if _is_compared(value) and value != "")

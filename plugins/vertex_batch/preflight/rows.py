@@ -10,7 +10,6 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import msgspec
 
@@ -179,7 +178,7 @@ class RowCheck:
         else:
             self._check_request(row, number)
 
-    def _check_request(self, row: dict[str, Any], number: int) -> None:
+    def _check_request(self, row: dict[str, object], number: int) -> None:
         """Find problems that make this row fail alone."""
         is_bad = False
         for problem in self._shape.problems(row):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
@@ -111,7 +110,7 @@ class Shape:
     def missing(self, row: Mapping[str, object]) -> str | None:
         """The first path that is missing or empty in a row; None if the row has all of them."""
         for path in filter(None, (self.container, *self.needed)):
-            value: Any = row
+            value: object = row
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
             if value in (None, [], {}):

@@ -84,7 +84,7 @@ class _Span:
     prices: dict[str, str]
 
 
-def genai_list(as_of: date) -> dict[str, Any]:
+def genai_list(as_of: date) -> dict[str, object]:
     """Convert the installed library's list to a price file with dated entries.
 
     Models with batch prices or with dated prices are in it: of the others it says no more than LiteLLM's map.

@@ -25,13 +25,13 @@ _PROBLEM_CHARS = 200
 class ModelClient(Protocol):
     """The part of `client.BatchClient` that reads models."""
 
-    def model_info(self) -> Sequence[Mapping[str, Any]]: ...
+    def model_info(self) -> Sequence[Mapping[str, object]]: ...
 
 
 class PriceClient(ModelClient, Protocol):
     """The part of `client.BatchClient` that reads prices."""
 
-    def price_map(self) -> Mapping[str, Any]: ...
+    def price_map(self) -> Mapping[str, object]: ...
 
 
 def from_proxy(client: PriceClient | None) -> list[PriceSource]:

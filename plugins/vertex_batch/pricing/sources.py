@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.validity import Dated, Period, overlaps, read_days, today
@@ -80,7 +79,7 @@ class PriceSource:
     ) -> None:
         self.name, self.as_of, self.problem, self.states_days = name, as_of, problem, states_days
         self._undated, self.dated = dict(by_model or {}), dict(dated or {})
-        self.life: dict[str, Mapping[str, Any]] = {}
+        self.life: dict[str, Mapping[str, object]] = {}
         self._by_model: dict[str, Prices] = {}
         self._periods: dict[tuple[str, str], Period] = {}
         self.resolve(today())
@@ -219,7 +218,7 @@ class LiteLLMPrices(PriceSource):
                 self.life.setdefault(canonical_model(model), stated)
 
 
-def _entries(entries: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _entries(entries: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
     for model, stated in entries.items():
         for entry in stated if isinstance(stated, list) else [stated]:
             if isinstance(entry, Mapping) and is_vertex_entry(str(model), entry):

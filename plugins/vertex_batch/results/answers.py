@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
@@ -53,7 +52,7 @@ class Answer:
     schema_path: str = ""
 
 
-def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
+def read_answer(row: dict[str, object], wrapper: str, form: AnswerForm) -> Answer:
     """Read the answer of an answered row.
 
     :param row: the decoded output row; its request is not needed.
@@ -72,7 +71,7 @@ def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     return answer
 
 
-def _response_of(row: dict[str, Any], wrapper: str) -> object:
+def _response_of(row: dict[str, object], wrapper: str) -> object:
     found = _decoded(row.get(wrapper)) if wrapper else row
     if wrapper == "result" and isinstance(found, dict):
         return _decoded(found.get("message")) or found

@@ -89,7 +89,7 @@ def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[st
     spans = zip(
         narrow.column("answer_start").to_pylist(), narrow.column("answer_size").to_pylist(), strict=True
     )
-    added: dict[str, tuple[Kind, Sequence[Any]]] = {}
+    added: dict[str, tuple[Kind, Sequence[object]]] = {}
     if joined.has_embeddings and name != "exceptions":
         added["answer"] = (
             "numbers",

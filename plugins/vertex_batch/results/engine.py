@@ -96,7 +96,7 @@ class Appender:
             types.append(_arrow_type(pa, kind))
         self._schema = pa.schema(list(zip(names, types, strict=True)))
         self._insert = f"INSERT INTO {table} SELECT * FROM batch"  # noqa: S608 - our own names
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[tuple[object, ...]] = []
         self._size = 0
 
     def add(self, row: tuple[object, ...], size: int) -> None:

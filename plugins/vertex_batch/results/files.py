@@ -40,7 +40,7 @@ class Block:
 
         :param as_text: JSON is a text, too; otherwise it is `msgspec.Raw` or a value.
         """
-        columns: list[Sequence[Any]] = []
+        columns: list[Sequence[object]] = []
         for name in self._order:
             if name in self._added:
                 kind, values = self._added[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -119,7 +119,7 @@ class InputLoader:
         identity = digest(canonical_request(request_of(row))) if row else NOTHING
         return None if self._settings.key or not row else _hex(identity), kept, identity
 
-    def _kept(self, row: dict[str, Any]) -> Span:
+    def _kept(self, row: dict[str, object]) -> Span:
         if not self._keep:
             return NO_SPAN
         return self._spool.add(msgspec.json.encode([value_at(row, path) for path in self._keep]))

@@ -55,7 +55,7 @@ def canonical_request(request: object) -> bytes:
     return _encode(_canonical(request))
 
 
-def request_of(row: dict[str, Any]) -> object:
+def request_of(row: dict[str, object]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
     for name in REQUEST_NAMES:
         if (found := row.get(name)) is not None:
@@ -63,12 +63,12 @@ def request_of(row: dict[str, Any]) -> object:
     return row
 
 
-def has_request(row: dict[str, Any]) -> bool:
+def has_request(row: dict[str, object]) -> bool:
     """Whether a row holds a request beside other members."""
     return any(row.get(name) is not None for name in REQUEST_NAMES)
 
 
-def prompt_digest(row: dict[str, Any]) -> Digest | None:
+def prompt_digest(row: dict[str, object]) -> Digest | None:
     """The digest of the texts in a row's request; None if it holds none.
 
     Unlike the canonical request it does not change with fields that Google may add, such as a role.
@@ -122,7 +122,7 @@ def key_digest(text: str) -> Digest:
     return digest(_KEY_MARK + text.encode("utf-8", "surrogatepass"))
 
 
-def shared_digests(text: str, row: dict[str, Any]) -> tuple[Digest | Nothing, Digest, Digest]:
+def shared_digests(text: str, row: dict[str, object]) -> tuple[Digest | Nothing, Digest, Digest]:
     """What may identify a row whose key others have, too: key and request, the key as written, its number.
 
     The first is nothing if the row holds no request.

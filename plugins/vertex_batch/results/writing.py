@@ -105,7 +105,7 @@ class _Files:
     ) -> None:
         self._target, self._first = target, first
         self._local: dict[str, Path] = {}
-        self._described: dict[str, dict[str, Any]] = {}
+        self._described: dict[str, dict[str, object]] = {}
         self._uploaded: dict[str, str] = {}
         self.earlier: Earlier | None = None
         self.has_moved = False

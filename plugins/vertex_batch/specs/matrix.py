@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, did_you_mean
@@ -80,7 +80,7 @@ class Matrix:
                 origin, "must be a mapping of names to what they set, such as `NAME: {inputs: ...}`"
             )
 
-    def _unnamed(self, axis: str, said: list[Any], origin: Origin) -> Iterator[Choice]:
+    def _unnamed(self, axis: str, said: list[object], origin: Origin) -> Iterator[Choice]:
         seen: dict[str, int] = {}
         for number, value in enumerate(said):
             here, name = origin.below(number), _name_of(axis, value)

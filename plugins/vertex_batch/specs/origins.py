@@ -79,7 +79,7 @@ class Values:
         lower: Mapping[str, object],
         path: KeyPath,
         origins: dict[KeyPath, Origin],
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         merged = dict(lower)
         for key, value in upper.items():
             below = merged.get(key)

@@ -67,7 +67,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _matrix() -> dict[str, Any]:
+def _matrix() -> dict[str, object]:
     value = {"type": "object", "minProperties": 1}
     choices = {"anyOf": [{"type": "array", "minItems": 1}, value]}
     return {

@@ -194,7 +194,7 @@ def _pages(
 ) -> Iterator[Mapping[str, Any]]:
     token = None
     while True:
-        page: Mapping[str, Any] = fs.call(
+        page: Mapping[str, object] = fs.call(
             "GET",
             "b/{}/o",
             bucket,

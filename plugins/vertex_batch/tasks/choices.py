@@ -138,5 +138,5 @@ def is_dry_run(context: Context) -> bool:
     return _params(context).get(DRY_RUN) is True
 
 
-def _params(context: Context) -> Mapping[str, Any]:
+def _params(context: Context) -> Mapping[str, object]:
     return context.get("params") or {}

@@ -92,7 +92,7 @@ def is_submit_task(task: object) -> bool:
     return getattr(task, "task_type", "") in _SUBMIT_TASKS
 
 
-def owner(context: Context) -> dict[str, Any]:
+def owner(context: Context) -> dict[str, object]:
     """The task's key as plain data, for a trigger."""
     ti = context["ti"]
     return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
@@ -208,7 +208,7 @@ def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
     return run_with_dates(run_id, lambda each: _find_run(context["ti"].dag_id, each)) if run_id else None
 
 
-def overridden(params: Mapping[str, object], overrides: Mapping[str, str]) -> dict[str, Any]:
+def overridden(params: Mapping[str, object], overrides: Mapping[str, str]) -> dict[str, object]:
     """The fields that were set when the run was triggered: field -> value.
 
     The values are used verbatim and never rendered as templates: the right to trigger a run must not give

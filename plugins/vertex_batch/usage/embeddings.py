@@ -50,7 +50,7 @@ def _characters(row: Row[Any]) -> int | None:
     return characters_of(content) + (characters_of(title) if isinstance(title, str) else 0)
 
 
-def _text_of(instance: Raw | UnsetType, content: Raw | UnsetType) -> tuple[Any, Any]:
+def _text_of(instance: Raw | UnsetType, content: Raw | UnsetType) -> tuple[object, object]:
     """The text that was embedded, and its title: of a file's row, or of a table's column."""
     if instance is not UNSET:
         inner = decode_anything(instance)

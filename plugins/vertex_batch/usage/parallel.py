@@ -110,7 +110,7 @@ def scan_files(
 
 
 def scan_in_turn(
-    outputs: Sequence[tuple[Any, Sequence[str | SourceObject]]],
+    outputs: Sequence[tuple[object, Sequence[str | SourceObject]]],
     options: ScanOptions,
     on_progress: OnProgress | None = None,
 ) -> ScanResult:

@@ -130,7 +130,7 @@ class OutputConfig(_Request):
         return self
 
 
-def _known(kind: type[_Request], data: dict[str, Any]) -> dict[str, Any]:
+def _known(kind: type[_Request], data: dict[str, object]) -> dict[str, object]:
     names = {to_camel(name) for name in kind.model_fields}
     return {name: value for name, value in data.items() if name in names}
 
@@ -175,9 +175,9 @@ class CreateJobRequest(_Request):
         source = GcsSource(uris=[f"{job.output_directory.rstrip('/')}/*.jsonl"])
         return cls.again(job).model_copy(update={"input_config": InputConfig(gcs_source=source)})
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """The JSON body with the API's own names, without unset fields."""
-        body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
+        body: dict[str, object] = self.model_dump(by_alias=True, exclude_none=True)
         if not self.labels:
             del body["labels"]
         return body

@@ -197,7 +197,7 @@ def read_page_leniently(request: ApiRequest, answer: JsonObject) -> Page:
     return Page(tuple(jobs), token, unreadable)
 
 
-def _entries(request: ApiRequest, answer: JsonObject) -> tuple[list[Any], str]:
+def _entries(request: ApiRequest, answer: JsonObject) -> tuple[list[object], str]:
     entries, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
     if entries is None and answer.keys() <= _EMPTY_PAGE_KEYS:
         entries = []

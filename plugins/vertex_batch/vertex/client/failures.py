@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
 from vertex_batch import errors
 from vertex_batch.vertex.client.requests import ApiRequest
@@ -125,7 +124,7 @@ def read_failure(body: bytes) -> Failure:
     return Failure(Answerer.UNKNOWN, _plain_text(body))
 
 
-def _read_envelope(error: dict[str, Any]) -> Failure:
+def _read_envelope(error: dict[str, object]) -> Failure:
     code, kind, status = error.get("code"), error.get("type"), error.get("status")
     message = _words(error.get("message", ""))
     if isinstance(code, int) and not isinstance(code, bool) and not isinstance(kind, str):

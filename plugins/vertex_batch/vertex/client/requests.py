@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from vertex_batch.errors import ConfigurationError, Operation, SettingsSource
@@ -36,7 +35,7 @@ class ApiRequest:
     path: str
     target: str
     params: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Any] | None = None
+    json: Mapping[str, object] | None = None
     source: SettingsSource = field(default_factory=SettingsSource)
 
     @property
