@@ -11,6 +11,11 @@ from vertex_batch.costs.deliveries import Delivery
 from vertex_batch.costs.schema import deliveries, jobs
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
+_IS_RETRY: sa.ColumnElement[bool] = sa.literal_column(
+    "replace(cost_jobs.labels, 'airflow_retry_', '') <> cost_jobs.labels"
+)
+"""Jobs that sent rows again. The index of these jobs has the same words."""
+
 
 def read_deliveries(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
     """Read deliveries with the runs that replaced them, and those that they replaced."""
@@ -35,9 +40,15 @@ def read_current(
 
     :param addresses: each a DAG and the address of the answers.
     """
-    at = sa.tuple_(deliveries.c.dag_id, deliveries.c.answers_uri).in_(sorted(addresses))
-    found = read_deliveries(connection, at) if addresses else []
-    return {(each.dag_id, each.answers_uri): each for each in found if not each.replaced_by}
+    of, address = deliveries.c, (deliveries.c.dag_id, deliveries.c.answers_uri)
+    latest = (
+        sa.select(*address, sa.func.max(of.delivered_at))
+        .where(sa.tuple_(*address).in_(sorted(addresses)))
+        .group_by(*address)
+    )
+    is_there = sa.tuple_(*address, of.delivered_at).in_(latest)
+    found = read_deliveries(connection, is_there) if addresses else []
+    return {(each.dag_id, each.answers_uri): each for each in found}
 
 
 def read_retries(connection: sa.Connection, found: Iterable[Delivery]) -> dict[tuple[str, str], str]:
@@ -66,7 +77,7 @@ def select_sent_again(dag_id: str, of: Collection[str]) -> sa.Select[Any]:
     sent_again = sa.or_(
         sa.false(), *(labels.contains(f'"{RETRY_OF_LABEL}": "{key}"', autoescape=True) for key in sorted(of))
     )
-    return sa.select(jobs).where(jobs.c.dag_id == dag_id, sent_again).order_by(jobs.c.create_time)
+    return sa.select(jobs).where(jobs.c.dag_id == dag_id, _IS_RETRY, sent_again).order_by(jobs.c.create_time)
 
 
 def select_ended_after(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -76,7 +87,7 @@ def select_ended_after(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     is_round = sa.type_coerce(jobs.c.labels, sa.Text).contains(f'"{RETRY_LABEL}"')
     return (
         sa.select(jobs.c.dag_id, jobs.c.run_id)
-        .where(*conditions, jobs.c.rows_ok > 0, is_round, after)
+        .where(*conditions, jobs.c.rows_ok > 0, _IS_RETRY, is_round, after)
         .distinct()
     )
 

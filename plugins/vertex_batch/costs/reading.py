@@ -293,7 +293,9 @@ class CostReader:
 
         :param runs: each a DAG and a run.
         """
-        of_runs = sa.tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs))
+        # As its index says.
+        is_retry: sa.ColumnElement[bool] = sa.literal_column("cost_deliveries.retry_of <> ''")
+        of_runs = sa.and_(is_retry, sa.tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs)))
         with self.reading() as connection:
             found = read_deliveries(connection, of_runs) if runs else []
         return sorted(found, key=lambda each: each.delivered_at)
