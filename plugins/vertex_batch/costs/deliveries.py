@@ -64,6 +64,18 @@ class Lacking:
     dag_id: str = ""
     run_id: str = ""
 
+    @classmethod
+    def beside(cls, rows: int, run: tuple[str, str], retry_of: str, other: tuple[str, str]) -> Lacking:
+        """The rows of a delivery that stays although another one was made.
+
+        If that is of the same run, a person has cleared its submit task. To send rows of the run again would
+        then pay for rows of the later jobs that the delivery has answers to.
+
+        :param run: of the delivery that stays, as the DAG and the run.
+        :param other: of the other delivery.
+        """
+        return cls(rows, run[0], "" if run == other else retry_of or run[1])
+
     def __str__(self) -> str:
         """What is said after a delivery; empty if all of its rows have an answer."""
         if not self.rows:
@@ -152,13 +164,9 @@ class Delivery:
         return self.dag_id, self.kept_at or self.answers_uri
 
     def lacking_beside(self, other: Delivery) -> Lacking:
-        """Its rows without a good answer, if it stays although another delivery was made.
-
-        If that is of the same run, a person has cleared its submit task. To send rows of the run again would
-        then pay for rows of the later jobs that this delivery has answers to.
-        """
-        is_of_same_run = (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
-        return Lacking(self.exceptions, self.dag_id, "" if is_of_same_run else self.retry_of or self.run_id)
+        """Its rows without a good answer, if it stays although another delivery was made."""
+        run = (self.dag_id, self.run_id)
+        return Lacking.beside(self.exceptions, run, self.retry_of, (other.dag_id, other.run_id))
 
     @property
     def group(self) -> str:

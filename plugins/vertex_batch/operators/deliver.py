@@ -328,9 +328,9 @@ def _beside(written: results.Written, to: str, task_id: str) -> str:
     if written.kept is None:
         return ""
     if better := written.better:
-        is_of_same_run = better.run == (written.manifest["dag_id"], written.manifest["run_id"])
-        again = "" if is_of_same_run else better.retry_of or better.run_id
-        stay = answers_stay(better.delivered, to, Lacking(better.exceptions, better.dag_id, again))
+        this = (written.manifest["dag_id"], written.manifest["run_id"])
+        lacking = Lacking.beside(better.exceptions, better.run, better.retry_of, this)
+        stay = answers_stay(better.delivered, to, lacking)
         if not written.manifest["delivered"]:
             return stay
         return (
