@@ -174,6 +174,11 @@ def _lines(rows: Iterator[Mapping[str, object]]) -> Iterator[Lines]:
         yield Lines(b"".join(encode(row) + b"\n" for row in needed))
 
 
+def resumed_output(uris: Iterable[str]) -> str | None:
+    """The first URI of an input that is, by its name, the output of a job, which another job resumed."""
+    return next((uri for uri in uris if _OUTPUT_FOLDER in uri), None)
+
+
 @dataclass(frozen=True, slots=True)
 class InputFacts:
     """What a bill needs to know of a job's input.
