@@ -16,8 +16,7 @@ from vertex_batch.dag_factory.notices import on_failure, on_late
 from vertex_batch.dag_factory.page import page
 from vertex_batch.dag_factory.tasks import add_jobs
 from vertex_batch.errors import PermanentError
-from vertex_batch.specs.cron import ONCE
-from vertex_batch.specs.events import ASSET_PREFIX
+from vertex_batch.specs.events import ASSET_PREFIX, ONCE
 from vertex_batch.specs.load import SpecSet
 from vertex_batch.specs.model import Spec
 from vertex_batch.specs.problems import Problem, SpecError

@@ -79,7 +79,7 @@ class JobOperators:
         }
         self._money = BudgetSettings(
             estimate=True,
-            budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+            budget=spec.budget.to_budget() if spec.budget else None,
             budgets_file=str(budgets_file) if budgets_file else None,
             **self._prices,
         )

@@ -13,7 +13,7 @@ from vertex_batch.errors import (
     StorageUnavailableError,
 )
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID
-from vertex_batch.usage.tables import COLUMNS
+from vertex_batch.usage.files import COLUMNS
 
 _TABLE = re.compile(r"bq://(?P<project>[^.\s/]+)\.(?P<dataset>\w+)\.(?P<table>[^.\s/]+)")
 PAGE_ROWS = 1000
