@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.cost import expected_of, find_bill
-from vertex_batch.cli.output import print_json, print_parts, say
+from vertex_batch.cli.output import print_json, print_parts, say, total_data
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import COMMAND_LINE, JobFilter
@@ -197,8 +197,7 @@ def _bill_data(bill: Bill) -> dict[str, object]:
         "job_id": bill.job.job_id,
         "state": bill.job.state,
         "rows": rows_data(bill.rows),
-        "amount_usd": bill.total.text,
-        "complete": bill.total.complete,
+        **total_data(bill.total),
     }
 
 

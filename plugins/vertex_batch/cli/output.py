@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from vertex_batch.costs import Total
+
 # In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
 _WIDEST = 10_000
@@ -44,6 +46,11 @@ def text_of(error: VertexBatchError) -> str:
 def print_json(data: object) -> None:
     """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
+
+
+def total_data(total: Total) -> dict[str, object]:
+    """A sum as plain data."""
+    return {"amount_usd": total.text, "complete": total.complete}
 
 
 def print_parts(*parts: RenderableType) -> None:

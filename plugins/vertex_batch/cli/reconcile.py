@@ -19,8 +19,7 @@ from vertex_batch.cli import access, arguments
 from vertex_batch.cli.access import KEY_VARIABLE
 from vertex_batch.cli.choice import add_jobs, chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
-from vertex_batch.cli.output import print_json, say
-from vertex_batch.cli.reprice import total_data
+from vertex_batch.cli.output import print_json, say, total_data
 from vertex_batch.costs import Bill, CostTable, JobFilter, in_full, usd
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
 from vertex_batch.pricing import price_file
