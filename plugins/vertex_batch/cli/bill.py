@@ -15,7 +15,7 @@ from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json, print_parts
 from vertex_batch.cli.paths import find_outputs, scan_outputs
-from vertex_batch.cli.progress import progress_bar
+from vertex_batch.cli.progress import scan_progress
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full
 from vertex_batch.errors import ConfigurationError, OutputMissingError
@@ -90,7 +90,7 @@ def run(options: Namespace) -> int:
             " differ between locations. For the bill of a recorded job, give its id alone."
         )
     jobs = options.jobs or os.cpu_count() or 1
-    with progress_bar() as on_progress:
+    with scan_progress() as on_progress:
         bill = make(
             options.paths,
             options.model,

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vertex_batch.cli import access, arguments
-from vertex_batch.cli.output import replace_file, say, with_progress
+from vertex_batch.cli.output import replace_file, say
 from vertex_batch.cli.paths import open_local
+from vertex_batch.cli.progress import with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage import ObjectStorage, SourceObject, has_wildcard
 

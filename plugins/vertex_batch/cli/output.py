@@ -1,12 +1,12 @@
-"""How commands print: results to standard output, messages and progress to standard error."""
+"""How commands print: results to standard output, messages to standard error."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -106,31 +106,6 @@ def logs_aside() -> AbstractContextManager[TextIO]:
     return redirect_stdout(sys.stderr)
 
 
-@contextmanager
-def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes are done. Nothing is shown without a terminal.
-
-    :returns: a function to call with the size of each piece.
-    """
-    if not sys.stderr.isatty():
-        yield lambda _size: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda size: progress.advance(task, size)
-
-
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     """Write a file completely or not at all.
 
@@ -148,14 +123,6 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}. Nothing was written."
         ) from error
-
-
-def with_progress(what: str, total: int, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield blocks unchanged, and show on a terminal how many bytes were taken."""
-    with byte_progress(what, total) as advance:
-        for block in blocks:
-            yield block
-            advance(len(block))
 
 
 def _as_text(value: object) -> object:

@@ -14,8 +14,9 @@ from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
-from vertex_batch.cli.output import byte_progress, text_of
+from vertex_batch.cli.output import text_of
 from vertex_batch.cli.paths import open_local, open_memory
+from vertex_batch.cli.progress import byte_progress
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, InputMissingError, VertexBatchError
 from vertex_batch.inputs import (

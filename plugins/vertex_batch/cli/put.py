@@ -16,7 +16,8 @@ import msgspec
 
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
-from vertex_batch.cli.output import print_json, say, with_progress
+from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.progress import with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.preflight import (
     RowRules,
