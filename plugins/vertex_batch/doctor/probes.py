@@ -7,7 +7,6 @@ import secrets
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from airflow import __version__ as airflow_version
 from airflow.jobs.job import Job
 from airflow.models.pool import Pool
 from airflow.models.trigger import Trigger
@@ -204,11 +203,6 @@ def probe_pool(name: str) -> Diagnosis:
 def probe_deployment() -> Diagnosis:
     """Which name this Airflow gives its jobs."""
     return rules.judge_deployment(conf.get("vertex_batch", "deployment", fallback="") or "", deployment())
-
-
-def probe_airflow() -> Diagnosis:
-    """Which Airflow this is."""
-    return rules.judge_airflow(airflow_version)
 
 
 def _explained(error: VertexBatchError, settings: ProxySettings) -> Diagnosis:

@@ -116,7 +116,6 @@ def judge_deployment(configured: str, name: str) -> Diagnosis:
 
 
 def judge_pool(pool: str, exists: bool, includes_deferred: bool, slots: int) -> Diagnosis:
-    """Judge a pool that specs name."""
     if not exists:
         return failed(
             f"The pool {pool!r} does not exist: the tasks of its specs would stay queued.",
@@ -131,7 +130,6 @@ def judge_pool(pool: str, exists: bool, includes_deferred: bool, slots: int) -> 
 
 
 def judge_airflow(version: str) -> Diagnosis:
-    """Judge Airflow's version."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     wanted = ".".join(map(str, TESTED_AIRFLOW))
     if numbers == TESTED_AIRFLOW:
@@ -163,7 +161,6 @@ def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executors: Seq
 
 
 def judge_specs(folder: str, specs: int, errors: Sequence[str]) -> Diagnosis:
-    """Judge the folder with the specs."""
     count = f"{specs} spec{'' if specs == 1 else 's'} in {folder}"
     if errors:
         return failed(

@@ -63,7 +63,6 @@ class CheckedSetup:
         return self.diagnosis.status
 
     def to_dict(self) -> dict[str, str]:
-        """As plain data."""
         return {
             "check": self.name,
             "subject": self.subject,
