@@ -16,6 +16,15 @@ from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, JobFilter, Owners
 
+
+class RefusedError(Exception):
+    """The user may not do this. The page says why."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(title, text)
+        self.title, self.text = title, text
+
+
 # On every route: 401 without a login, 403 for users who may not see the pages of plugins.
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
 
@@ -95,10 +104,7 @@ class Reader:
         )
 
     def narrowed(self, owners: Owners, where: JobFilter) -> JobFilter:
-        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing.
-
-        :param owners: of the recorded jobs.
-        """
+        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing."""
         if where.dag_id:
             if not self.may_see(where.dag_id):
                 raise HTTPException(404)

@@ -74,7 +74,6 @@ class Chart:
 
 
 def draw(spend: SpendChart) -> Chart:
-    """Draw the spend of each day."""
     amounts = tick_amounts(spend.highest)
     columns = list(_columns(spend, float(amounts[0])))
     ticks = [_tick(amount, amounts[-2]) for amount in amounts]

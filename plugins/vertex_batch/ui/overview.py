@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
+from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total, about
 from vertex_batch.costs.questions import UnpricedUsage
 from vertex_batch.ui import numbers
 from vertex_batch.ui.periods import Days, last_month
@@ -37,7 +37,6 @@ DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
 class View:
     """The parameters of an overview.
 
-    :param where: which jobs of the period.
     :param compare: whether the chart shows the period before, too.
     """
 
@@ -72,7 +71,6 @@ class Overview:
     :param spend: for the chart and the tables; it begins with the first recorded day.
     :param days: sums by day, of this month and the last one and of both periods.
     :param before: what each group cost in the period before, by name; only by spec and by team.
-    :param recent: of yesterday and today.
     """
 
     spend: SpendChart
@@ -118,7 +116,7 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
         part = numbers.share(rows.not_counted, rows.total)
         said.append(
             f"{rows.not_counted:,} of {rows.total:,} rows ({part}) could not be read. If they cost as much as"
-            f" the others, about {numbers.about(likely or unread(found.summary))} USD is missing."
+            f" the others, about {about(likely or unread(found.summary))} USD is missing."
         )
     if not said or any(each.tokens for each in unpriced):
         said.append("Some usage has no price. It is listed below, and is not included.")

@@ -64,10 +64,7 @@ class PageProblem:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """The problems to show.
-
-    :param more: how many others there are.
-    """
+    """The problems to show."""
 
     shown: Sequence[PageProblem] = ()
     more: int = 0
@@ -92,17 +89,12 @@ def read_problems(
     :param costs: None: nothing was recorded yet.
     :param where: the jobs of the page that the reader may see. Its period is ignored.
     :param failed_limits: the share of rows without an answer that is a problem, by spec.
-    :param night: what was delivered in the last night.
     :param dag_id: the only DAG of the page; empty: all.
     """
     yesterday = today - timedelta(1)
-    jobs: Sequence[JobCost] = ()
-    if costs:
-        recent = replace(where, since=yesterday, until=today, incomplete=True)
-        jobs = costs.jobs(recent, limit=_MAX_READ)
-    late: Sequence[Sequence[JobCost]] = ()
-    if costs:
-        late = costs.paid_after_deliveries(replace(where, since=yesterday, until=today))
+    recent = replace(where, since=yesterday, until=today)
+    jobs = costs.jobs(replace(recent, incomplete=True), limit=_MAX_READ) if costs else []
+    late = costs.paid_after_deliveries(recent) if costs else []
     bad = by_run(jobs, many_unanswered(night, failed_limits))
     known = {each.run for each in bad}
     if costs:
@@ -125,10 +117,7 @@ def read_problems(
 
 
 def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
-    """Describe the spec files that are broken, which Airflow shows as import errors.
-
-    :param only: the only spec of the page; empty: all.
-    """
+    """Describe the spec files that are broken, which Airflow shows as import errors."""
     may_read = reader.may_read_import_errors()
     for each in broken_specs() if may_read else ():
         name = Path(each.file).stem

@@ -63,11 +63,7 @@ def open_client(litellm_conn_id: str) -> BatchClient:
 
 
 class ActiveJobs:
-    """Caches the jobs of each place for some seconds. Of several concurrent users, one reads and others wait.
-
-    :param connect: opens a client for a connection.
-    :param clock: monotonic seconds.
-    """
+    """Caches the jobs of each place for some seconds. Of several users, one reads and others wait."""
 
     def __init__(
         self,
