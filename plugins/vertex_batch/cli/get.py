@@ -20,7 +20,6 @@ _SHOWN = 5
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Copy one object to a file, or print it, with the connection that the jobs use. So the"
         " answers of a delivery can be read also where the object store is emulated. The bytes are"
@@ -42,7 +41,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Copy the object."""
     uri: str = options.uri
     file: Path | None = options.file
     if file and (file.is_dir() or str(file).endswith("/")):

@@ -34,9 +34,6 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 class Prompt:
     """A question about one key of a spec.
 
-    :param key: the key.
-    :param text: the question.
-    :param example: a valid answer.
     :param default: what an empty answer means, for the user; empty if the key is then left out.
     :param required: whether a spec is invalid without it.
     """
@@ -116,7 +113,6 @@ _MORE = {
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Write a commented spec from options. On a terminal, missing options are prompted for."
         " The spec is checked before it is written, and no file is ever overwritten."
@@ -136,7 +132,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Ask, check, write."""
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
         raise ConfigurationError(f"{path} already exists. Nothing was written; choose another name.")

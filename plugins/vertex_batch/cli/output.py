@@ -49,7 +49,6 @@ def print_json(data: object) -> None:
 
 
 def total_data(total: Total) -> dict[str, object]:
-    """A sum as plain data."""
     return {"amount_usd": total.text, "complete": total.complete}
 
 
@@ -96,9 +95,15 @@ def _console(width: int | None = None) -> Console:
 
 
 def say(text: str) -> None:
-    """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def ask(question: str) -> str:
+    """Ask the user on the terminal. Return the line, in lower case; empty if there is none."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()
 
 
 def logs_aside() -> AbstractContextManager[TextIO]:

@@ -30,7 +30,6 @@ _LOCAL = "no job reads files of this machine: upload the input first, with `vert
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe `plan`."""
     command.description = (
         "Render a spec for a date, check its inputs, and show the exact request, problems in the"
         " rows, and the expected cost. Nothing is submitted. Exit status 1 if a submission would certainly be"
@@ -73,7 +72,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def describe_check(command: argparse.ArgumentParser) -> None:
-    """Describe `check`."""
     command.description = (
         "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
         " 1 if Vertex would not answer any row of a job, or no row has the field that `results.key` names."
@@ -84,7 +82,6 @@ def describe_check(command: argparse.ArgumentParser) -> None:
 
 
 def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now") -> None:
-    """Add the options for a spec, a date and a proxy."""
     command.add_argument("spec", metavar="SPEC", type=spec_file, help="a spec file, or its name")
     command.add_argument(
         "--date",
@@ -100,7 +97,6 @@ def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now"
 
 
 def moment(text: str) -> date | datetime:
-    """Read an option's day or time."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -140,7 +136,6 @@ def _checked(kind: TypeAdapter[str], text: str) -> str:
 
 
 def run_plan(options: Namespace) -> int:
-    """Show the plan of every job."""
     with logs_aside():
         sample = SampleRequest(options.sample, options.sample_seed) if options.sample else None
         if sample and options.offline:
@@ -155,7 +150,6 @@ def run_plan(options: Namespace) -> int:
 
 
 def run_check(options: Namespace) -> int:
-    """Show the pre-flight results of every job."""
     with logs_aside():
         plans = list(_plans(options, estimate=False))
     if options.json:
@@ -211,7 +205,6 @@ def _plans(
 
 
 def as_data(plan: Plan) -> dict[str, object]:
-    """A plan as plain data."""
     return {
         **_job_report(plan),
         "project": plan.place.project,

@@ -87,7 +87,6 @@ class Plan:
 
     @property
     def limits(self) -> JobLimits:
-        """The most that one job may read."""
         return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
 
     @property
@@ -160,7 +159,6 @@ def look(
 ) -> Plan:
     """Check a job's model, locations and rows, and estimate its cost.
 
-    :param prices: folder with price files for all specs.
     :param cost_table: URL of the table with earlier jobs; None: that of the spec's `cost_connection`.
     :param sample: only these rows are checked. Their cost is estimated, and that of all rows.
     :raises ConfigurationError: the job cannot run a sample.
@@ -214,10 +212,7 @@ def look(
 
 
 def _check_samples(plan: Plan) -> None:
-    """See that a job can run a sample.
-
-    :raises ConfigurationError: it cannot.
-    """
+    """Refuse a job that cannot run a sample."""
     if not plan.job.may_be_split or all(uri.startswith("bq://") for uri in plan.rendered.uris):
         raise ConfigurationError(
             f"{plan.spec.name} cannot run a sample: its spec says `split: off`, or it reads a table",

@@ -47,7 +47,6 @@ class ListedPrice:
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Show each batch rate of a model on a day: the list that it is from, from when to when it"
         " holds, and what changes next. The lists are, in this order: price files, a proxy's deployments, the"
@@ -77,7 +76,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the rates of a model."""
     day = options.on or datetime.now(UTC).date()
     folder = prices_folder(Path(options.specs) if options.specs else specs_folder())
     files = price_folder(folder) if folder.is_dir() else []

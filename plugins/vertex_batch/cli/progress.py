@@ -63,17 +63,15 @@ def scan_progress() -> Iterator[OnProgress | None]:
 
 
 def _bar(first: str = "", last: str = "", *, auto_refresh: bool = True) -> Bar:
-    """Make a bar.
-
-    :param first: the text of a task before its bytes.
-    :param last: the text after them.
-    """
+    """Make a bar that shows the bytes that are done, between two texts."""
     from rich import progress
     from rich.console import Console
 
-    columns = (first, progress.BarColumn(), progress.DownloadColumn(), progress.TransferSpeedColumn(), last)
+    bytes_done = (progress.BarColumn(), progress.DownloadColumn(), progress.TransferSpeedColumn())
     return progress.Progress(
-        *filter(None, columns),
+        *([first] if first else []),
+        *bytes_done,
+        *([last] if last else []),
         progress.TimeRemainingColumn(),
         console=Console(stderr=True),
         auto_refresh=auto_refresh,

@@ -22,7 +22,6 @@ from vertex_batch.storage import ObjectStorage
 
 
 def describe_reprice(command: argparse.ArgumentParser) -> None:
-    """Describe `reprice`."""
     command.description = (
         "Reprice recorded jobs from the tokens in the cost table. Outputs are not read. The old"
         " line items are kept in cost_price_history."
@@ -34,7 +33,6 @@ def describe_reprice(command: argparse.ArgumentParser) -> None:
 
 
 def describe_recount(command: argparse.ArgumentParser) -> None:
-    """Describe `recount`."""
     command.description = (
         "Recount the rows of recorded jobs from their outputs, and price them. If an output is"
         " gone, its bill is kept and the exit status is 1. The old line items are kept in"
@@ -58,7 +56,6 @@ def _add_rest(command: argparse.ArgumentParser, dry_run: str) -> None:
 
 
 def run_reprice(options: Namespace) -> int:
-    """Reprice the jobs and print what changed."""
     where = chosen_jobs(options)
     table = open_table(options)
     with chosen_prices(options) as (books, _):

@@ -40,7 +40,6 @@ _REMEDY = (
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Compare recorded bills with other figures, job by job and model by model, and explain"
         " the differences where the cause is known. Nothing is written."
@@ -114,11 +113,7 @@ def _no_database(proxy: str) -> ConfigurationError:
 
 
 class _View(NamedTuple):
-    """What is known about the proxy.
-
-    :param version: of LiteLLM; empty if the proxy does not report it.
-    :param warning: a warning about the comparison; empty if there is none.
-    """
+    """What is known about the proxy: LiteLLM's version and a warning; empty if there is none."""
 
     version: str
     warning: str

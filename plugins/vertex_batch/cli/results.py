@@ -45,7 +45,6 @@ _INTERRUPTED = "Interrupted: the delivery is not complete. It costs nothing to r
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Join the answers of batch prediction jobs to their input rows, in the order of the"
         " input, and write them to a file. A second file has the rows without a good answer, each with the"
@@ -86,20 +85,7 @@ def describe(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keep", action="append", default=[], metavar="PATH", help="a field of the input to carry over"
     )
-    command.add_argument("--model", default="", help="the job's model, for rows that do not name one")
-    command.add_argument(
-        "--location", default="global", help="where the job ran, for its prices (default: global)"
-    )
-    command.add_argument(
-        "--prices", metavar="FILE", help="a price map in LiteLLM's format (default: the packaged prices)"
-    )
-    command.add_argument(
-        "--day",
-        type=arguments.day,
-        metavar="YYYY-MM-DD",
-        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
-        " output directory, else today)",
-    )
+    arguments.add_rates(command, required=False)
     command.add_argument(
         "--replace", action="store_true", help="replace what is at --to, also if it has more answers"
     )
@@ -124,7 +110,11 @@ def run(options: Namespace) -> int:
             named(", ".join(uris), ENVIRONMENT),
             tempfile.TemporaryDirectory(prefix="results-") as folder,
         ):
-            prices: dict[JobId | None, JobPrices] = {None: _prices(options)}
+            day = options.day or day_in(options.outputs)
+            book = price_book(options.prices)
+            prices: dict[JobId | None, JobPrices] = {
+                None: JobPrices.of_book(book, options.model, options.location, day)
+            }
             with join(
                 options.inputs,
                 attempts,
@@ -220,11 +210,6 @@ def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
             f"The cost of {counts.unpriced_rows:,} answered rows is not known, or only a part of it. Name the"
             " job's model with --model, or a price map that has it with --prices"
         )
-
-
-def _prices(options: Namespace) -> JobPrices:
-    day = options.day or day_in(options.outputs)
-    return JobPrices.of_book(price_book(options.prices), options.model, options.location, day)
 
 
 def _storage(uris: Sequence[str]) -> ObjectStorage:

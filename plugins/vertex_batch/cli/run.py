@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 from vertex_batch.cli import arguments
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
-from vertex_batch.cli.output import say
+from vertex_batch.cli.output import ask, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
 from vertex_batch.specs.model import JobSpec
@@ -63,9 +63,6 @@ class Order:
     changes: dict[str, str]
     defaults: dict[str, str]
 
-    def to_argument(self) -> str:
-        return json.dumps(asdict(self))
-
     def job(self, job: JobSpec) -> JobSpec:
         """Apply the command's options to a job of the spec."""
         defaults = {name: getattr(job, name) or value for name, value in self.defaults.items()}
@@ -74,7 +71,6 @@ class Order:
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Run a spec's DAG once, for a date, with the same tasks as in Airflow, and print the"
         " bills. A spec and a date are one run, however often the command is used: a second run resumes the"
@@ -99,7 +95,7 @@ def describe(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"pause between polls (default: {_POLL_SECONDS:g}, or the spec's if it is shorter)",
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
+    arguments.add_json(command)
     arguments.add_table(command, apart=True)
     command.set_defaults(run=run)
 
@@ -113,7 +109,7 @@ def run(options: Namespace) -> int:
     with _held(state_folder() / spec.name) as lock:
         folder = Path(lock.name).resolve().parent
         environment = {**os.environ, **_airflow_settings(folder), **_connections(options, spec)}
-        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", order.to_argument()]
+        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", json.dumps(asdict(order))]
         return _Process(command, environment, lock, options.on_interrupt).wait()
 
 
@@ -164,9 +160,7 @@ class _Process:
     def _shall_cancel(self) -> bool:
         if self._on_interrupt != "ask" or not sys.stdin.isatty():
             return self._on_interrupt != "leave"
-        sys.stderr.write("Cancel the running jobs? Finished rows are billed. [Y/n] ")
-        sys.stderr.flush()
-        return not sys.stdin.readline().strip().lower().startswith("n")
+        return not ask("Cancel the running jobs? Finished rows are billed. [Y/n] ").startswith("n")
 
 
 def state_folder() -> Path:

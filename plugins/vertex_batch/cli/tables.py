@@ -35,10 +35,7 @@ def saved_text(saved: Total) -> str:
     return total_text(saved) if saved.complete or saved.amount else "unknown"
 
 
-def totals_table(
-    totals: Sequence[GroupTotal], by: str, whole: Total, whole_saved: Total | None = None
-) -> Table:
-    """Build the table of totals by group."""
+def totals_table(totals: Sequence[GroupTotal], by: str, whole: Total, saved: Total) -> Table:
     headings = (
         f"={by}",
         "=days",
@@ -63,8 +60,8 @@ def totals_table(
         )
     table.add_section()
     tokens = sum(group.tokens for group in totals)
-    saved = saved_text(whole_saved) if whole_saved else ""
-    table.add_row("[bold]total[/]", "", "", "", _tokens(tokens), "", saved, f"[bold]{total_text(whole)}[/]")
+    amount = f"[bold]{total_text(whole)}[/]"
+    table.add_row("[bold]total[/]", "", "", "", _tokens(tokens), "", saved_text(saved), amount)
     return table
 
 

@@ -26,7 +26,6 @@ _JOB_NAME = re.compile(r"\{\{-?\s*job_name\s*-?\}\}")
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Check job specs. Every problem is printed as file:line:col: path: message, with exit status 1."
     )
@@ -78,13 +77,11 @@ def run(options: Namespace) -> int:
 
 
 def describe_schema(command: argparse.ArgumentParser) -> None:
-    """Describe `schema`."""
     command.description = "Print the JSON schema."
     command.set_defaults(run=print_schema)
 
 
 def print_schema(_: Namespace) -> int:
-    """Print the JSON schema of a spec file."""
     print_json(json_schema())
     return 0
 
