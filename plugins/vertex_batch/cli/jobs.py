@@ -59,15 +59,15 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 def run_list(options: Namespace) -> int:
     reach = access.Access(options)
-    with logs_aside():
-        place = reach.place(None, None, options.connection)
     terms = [] if options.all else [f'labels.{MANAGED_BY_LABEL}="{MANAGED_BY}"']
     if options.state:
         terms.append(f'state="{STATE_PREFIX}{options.state.upper()}"')
     if options.spec:
         terms.append(f'labels.{SPEC_LABEL}="{label_value(options.spec)}"')
-    with logs_aside(), reach.client(options.connection) as client:
-        found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
+    with logs_aside():
+        place = reach.place(None, None, options.connection)
+        with reach.client(options.connection) as client:
+            found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
     shown, more = found[: options.limit], len(found) > options.limit
     if options.json:
         print_json(

@@ -40,7 +40,7 @@ COMMANDS = {
     ),
 }
 """Each command: the module with its options, or the function in it, and what it does."""
-OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Thread
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from vertex_batch.cli.output import print_json, say
@@ -344,8 +343,8 @@ def _today(timezone: str) -> str:
 
 
 @cache
-def _keys() -> dict[str, Any]:
-    keys: dict[str, Any] = json_schema()["properties"]
+def _keys() -> dict[str, dict[str, str]]:
+    keys: dict[str, dict[str, str]] = json_schema()["properties"]
     return keys
 
 

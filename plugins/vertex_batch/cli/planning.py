@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import Estimate, estimate, survey_input
@@ -75,7 +75,7 @@ class Plan:
     not_asked: str = ""
     history: History = field(default_factory=History)
     day: date | None = None
-    life: tuple[Mapping[str, Any], ...] = ()
+    life: tuple[Mapping[str, object], ...] = ()
     sample: InputPart | None = None
     whole: Estimate | None = None
 

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING
 from vertex_batch.cli import arguments
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
+from vertex_batch.cli.main import INTERRUPTED
 from vertex_batch.cli.output import ask, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
@@ -32,7 +33,6 @@ from vertex_batch.specs.rendering import latest_moment
 if TYPE_CHECKING:
     from types import FrameType
 
-INTERRUPTED = 130
 INTERRUPT = signal.SIGUSR1
 """What the process that runs the DAG gets instead of the user's signals, whose handlers Airflow replaces."""
 STATE_VARIABLE, DEPLOYMENT_VARIABLE = "VERTEX_BATCH_STATE", "VERTEX_BATCH_DEPLOYMENT"

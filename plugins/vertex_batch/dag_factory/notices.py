@@ -69,7 +69,7 @@ class NotifyOfCost:
     notices: Sequence[Notice]
 
     def __call__(self, context: Context) -> None:
-        ti: Any = context["ti"]
+        ti = context["ti"]
         bill = ti.xcom_pull(task_ids=ti.task_id)
         try:
             amount = Decimal(bill["amount_usd"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from vertex_batch.doctor.runner import Diagnosis, failed, ok, warning
@@ -45,7 +44,7 @@ def judge_version(version: str, malicious: str, flaws: Sequence[SecurityFlaw]) -
     return ok(f"LiteLLM {version}; it is not a known malicious or vulnerable release.")
 
 
-def judge_key(models: int | None, info: Mapping[str, Any], now: datetime) -> Diagnosis:
+def judge_key(models: int | None, info: Mapping[str, object], now: datetime) -> Diagnosis:
     """Judge the key from what the proxy says of it.
 
     :param models: how many models it can see; None if it may not read them.

@@ -35,7 +35,7 @@ class ProxySettings:
     unknown_extras: tuple[str, ...] = ()
 
 
-def read_settings(connection: Connection, extras: Mapping[str, Any]) -> ProxySettings:
+def read_settings(connection: Connection, extras: Mapping[str, object]) -> ProxySettings:
     """Read a connection.
 
     :raises ConfigurationError: names everything that is missing or wrong.

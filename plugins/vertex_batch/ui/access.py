@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from airflow.models.dag import DagModel
@@ -61,7 +62,7 @@ class Reader:
     """
 
     dag_ids: frozenset[str]
-    user: Any
+    user: BaseUser
     sees_all: bool = False
 
     @property
@@ -143,7 +144,7 @@ def dags_of_airflow() -> frozenset[str]:
         return frozenset(session.scalars(select(DagModel.dag_id)))
 
 
-def _sees_all(user: object, dag_ids: frozenset[str]) -> bool:
+def _sees_all(user: BaseUser, dag_ids: frozenset[str]) -> bool:
     """Whether the user may read every DAG: all that there are, and any other.
 
     With teams, the team of a DAG that no longer exists is unknown, so no user may.

@@ -141,12 +141,17 @@ def read_overview(
     before = _within(days, shown.previous) if is_comparable else []
     spend = _read_spend(costs, where, view, shown, before if view.compare else [])
     since = today - timedelta(DAYS_BEFORE)
+    of_before = (
+        costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
+        if before and view.by_job
+        else ()
+    )
     return Overview(
         spend=spend,
         days=days,
         summary=summarise(_within(days, period)),
         previous=summarise(before),
-        before=_read_before(costs, where, view, shown) if before else {},
+        before={each.group[0]: each.total for each in of_before},
         unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
     )
@@ -160,13 +165,6 @@ def _from_first_record(first: date | None, period: Days) -> Days:
     """Leave out the days before the first job that was ever recorded."""
     is_later = first is not None and period.since < first <= period.until
     return Days(first, period.until) if first and is_later else period
-
-
-def _read_before(costs: CostTable, where: JobFilter, view: View, shown: Days) -> dict[str, Total]:
-    if view.by_job is None:
-        return {}
-    totals = costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
-    return {each.group[0]: each.total for each in totals}
 
 
 def _read_spend(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import conf
@@ -38,7 +37,7 @@ STATIC_FILES = {
 }
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """Fill in a template. Everything in it is escaped."""
     values = {"dag_id": "", "address": request.query_params, **values}
     text = _templates(_airflow_path()).get_template(template).render(values)

@@ -169,7 +169,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
 
 def _end(
     task: Row[str, int, str | None, datetime | None, str | None],
-    outcomes: Mapping[tuple[str, int], Mapping[str, Any]],
+    outcomes: Mapping[tuple[str, int], Mapping[str, object]],
 ) -> EndedTask:
     outcome = outcomes.get((task.task_id, task.map_index), {})
     reason, operator = str(outcome.get("message", "")), str(task.operator or "")
@@ -224,7 +224,7 @@ def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple
             yield (row.task_id, row.map_index), value
 
 
-def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _projections(results: Sequence[dict[str, object]]) -> Iterator[str]:
     for each in results:
         projection = each.get("projection")
         if "sample" in each and isinstance(projection, dict) and "text" in projection:
