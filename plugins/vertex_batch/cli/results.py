@@ -26,7 +26,6 @@ from vertex_batch.results import (
     DeliveryPlace,
     JobPrices,
     ResultSettings,
-    Written,
     deliver,
     join,
     of_paid_answers,
@@ -131,7 +130,13 @@ def run(options: Namespace) -> int:
     if options.json:
         print_json(written.manifest)
     else:
-        _print(written, str(counts))
+        lower = "" if written.manifest["rows_cost_complete"] else "at least "
+        sys.stdout.write(
+            f"{counts}\n"
+            f"answers     {written.place.answers}\n"
+            f"exceptions  {written.place.exceptions}\n"
+            f"cost        {lower}{written.manifest['rows_cost_usd']} USD\n"
+        )
     for each in (*_warnings(options, counts), bad):
         if each:
             say(each)
@@ -220,16 +225,3 @@ def _storage(uris: Sequence[str]) -> ObjectStorage:
             "copy the files to one place",
         )
     return open_object_store() if kinds == {True} else open_local()
-
-
-def _print(written: Written, counts: str) -> None:
-    place = written.place
-    cost = written.manifest["rows_cost_usd"]
-    lower = "" if written.manifest["rows_cost_complete"] else "at least "
-    lines = (
-        counts,
-        f"answers     {place.answers}",
-        f"exceptions  {place.exceptions}",
-        f"cost        {lower}{cost} USD",
-    )
-    sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -48,9 +48,10 @@ def totals_table(totals: Sequence[GroupTotal], by: str, whole: Total, saved: Tot
     )
     table = _table(f"Cost by {by}", *headings)
     for group in totals:
+        last = "" if group.first_day == group.last_day else f" to {group.last_day}"
         table.add_row(
             escape(str(group.group[0]) or _NOTHING),
-            _days(group),
+            f"{group.first_day}{last}",
             f"{group.jobs:,}",
             _share(group.rows),
             _tokens(group.tokens),
@@ -155,16 +156,12 @@ def _items(bill: Bill) -> Table:
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")
-    table.add_row("saved by batch", "", "", "", saved_text(bill.saved), _without_batch(bill))
+    sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
+    lists = escape(f"standard rates of {', '.join(sources)}") if sources else ""
+    table.add_row("saved by batch", "", "", "", saved_text(bill.saved), lists)
     if bill.per_thousand_rows:
         table.add_row("1,000 rows", "", "", "", total_text(bill.per_thousand_rows), "")
     return table
-
-
-def _without_batch(bill: Bill) -> str:
-    """The price lists with the cost of the tokens without batch."""
-    sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
-    return escape(f"standard rates of {', '.join(sources)}") if sources else ""
 
 
 def _share(rows: RowCounts | None) -> str:
@@ -203,11 +200,6 @@ def _rows(rows: RowCounts) -> str:
     if rows.input_rows is not None:
         text += f"; {rows.input_rows:,} in the input"
     return f"{text}, {rows.missing:,} missing from the output" if rows.missing else text
-
-
-def _days(group: GroupTotal) -> str:
-    one_day = group.first_day == group.last_day
-    return f"{group.first_day}" if one_day else f"{group.first_day} to {group.last_day}"
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -91,7 +91,8 @@ def check(paths: Sequence[Path]) -> SpecSet:
     files: dict[Path, None] = {}
     errors: list[SpecError] = []
     for path in paths:
-        here = list(_files(path))
+        # A missing file is reported when it is read.
+        here = sorted(spec_files(path)) if path.is_dir() else [path]
         files.update(dict.fromkeys(here))
         if not here:
             errors.append(SpecError(path, [Problem(1, 1, "", "contains no spec (no *.yaml or *.yml file)")]))
@@ -106,13 +107,6 @@ def _budget_errors(paths: Sequence[Path]) -> Iterator[SpecError]:
                 load_team_budgets(file)
         except SpecError as error:
             yield error
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(spec_files(path))
-    else:
-        yield path  # a missing file is reported when it is read
 
 
 def _retired(found: SpecSet, day: date) -> Iterator[SpecError]:

@@ -22,16 +22,13 @@ def page(spec: Spec) -> str:
     tables = [_table("setting", rows + ([] if spec.grouped else _rows(spec.job, {"name"})))]
     if spec.grouped:
         tables += [_table(f"setting of job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs]
-    parts = [title, _links(spec), "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
+    root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+    costs = f"[Costs, bills and running jobs of this DAG]({root}/dags/{spec.name}/plugin/dag-batch-costs)"
+    parts = [title, costs, "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
     return "\n\n".join([*filter(None, parts), f"### {origin}", *tables, _DEFAULTS])
 
 
 _DEFAULTS = "All other settings have their defaults, which `docs/specs.md` lists under *Fields*."
-
-
-def _links(spec: Spec) -> str:
-    root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-    return f"[Costs, bills and running jobs of this DAG]({root}/dags/{spec.name}/plugin/dag-batch-costs)"
 
 
 _MAPPED = " Mapped: an index for each job. There is one job, unless the input is too large for it."
@@ -115,7 +112,6 @@ def _cell(value: object) -> str:
 
 
 def _code(value: object) -> str:
-    """Show a value as code, also in a table."""
     # A bar would end the table's cell, a backtick the code.
     return f"`{plain(value)}`".replace("|", "\\|")
 

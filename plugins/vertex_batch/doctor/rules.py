@@ -80,7 +80,6 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
     """Judge the triggerers, in which all jobs wait.
 
     :param triggers: how many waits there are now.
-    :param capacity: `[triggerer] capacity` of each.
     """
     if not alive:
         return failed(
@@ -96,11 +95,7 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
 
 
 def judge_deployment(configured: str, name: str) -> Diagnosis:
-    """Judge the deployment's name, by which its jobs are found again.
-
-    :param configured: `[vertex_batch] deployment`; empty if it is not set.
-    :param name: the name in use.
-    """
+    """Judge the name by which this Airflow finds its jobs again; `configured` is empty if it is not set."""
     if configured:
         return ok(f"{configured!r}, from [vertex_batch] deployment.")
     found = f"It is not set, so {name!r} is used."
@@ -186,10 +181,7 @@ def literal_folder(uri: str) -> str:
 
 
 def one_per_bucket(folders: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Keep the first folder of each connection and bucket.
-
-    :param folders: storage connection and folder.
-    """
+    """Keep the first folder of each storage connection and bucket."""
     kept: dict[tuple[str, str], tuple[str, str]] = {}
     for connection, folder in sorted(folders):
         kept.setdefault((connection, folder.split("/")[2]), (connection, folder))

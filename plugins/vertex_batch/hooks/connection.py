@@ -42,7 +42,10 @@ def read_settings(connection: Connection, extras: Mapping[str, object]) -> Proxy
     """
     given = {name: value for name, value in extras.items() if value not in (None, "")}
     problems: list[str] = []
-    source = _source(str(connection.conn_id))
+    conn_id = str(connection.conn_id)
+    # Airflow's default search looks in the environment before it looks in its database.
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    source = SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
     if connection.login and not connection.password:
         problems.append(f"the login is set but ignored: put the key in {source.key}")
     fields: dict[str, Any] = {
@@ -69,12 +72,6 @@ def read_settings(connection: Connection, extras: Mapping[str, object]) -> Proxy
         _text(given.get("location")),
         tuple(sorted(extras.keys() - KNOWN_EXTRAS)),
     )
-
-
-def _source(conn_id: str) -> SettingsSource:
-    # Airflow's default search looks in the environment before it looks in its database.
-    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    return SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
 
 
 def _base_url(connection: Connection, problems: list[str]) -> str:
