@@ -34,10 +34,6 @@ class MissingCostTableError(ConfigurationError):
     """No run has created the cost table yet, or its path is wrong."""
 
 
-class JobNotFoundError(ConfigurationError):
-    """The cost table has no such job, or more than one."""
-
-
 def describe(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
@@ -99,7 +95,7 @@ def find_bill(table: CostTable, job: str) -> Bill:
     """Find the bill of a job.
 
     :param job: its id, or any other name that `parse_job_name` reads; or a spec, for its latest job.
-    :raises JobNotFoundError: no job has that id, or several have.
+    :raises ConfigurationError: no job has that id, or several have.
     """
     found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
     if not found and (found := table.jobs(JobFilter(spec=job), limit=1)):
@@ -108,14 +104,14 @@ def find_bill(table: CostTable, job: str) -> Bill:
         say(f"{job} is a spec. This is the bill of its latest job, {latest}{run}:")
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
-        raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
+        raise ConfigurationError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(found[0].job.key) if found else None
     if bill is None:
         from vertex_batch.specs.load import load_specs, working_folder  # noqa: PLC0415 - slow
 
         is_spec = job in load_specs(working_folder()).specs
         what = f"The spec {job} has no bill yet" if is_spec else f"The cost table has no job {job}"
-        raise JobNotFoundError(
+        raise ConfigurationError(
             f"{what}. A job's cost is recorded when its run ends."
             " `vertex-batch cost --limit 100` lists the latest jobs."
         )

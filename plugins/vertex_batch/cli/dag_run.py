@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -126,7 +126,12 @@ def main(order: Order, out: TextIO) -> int:
     conf = {JOBS: order.jobs} if spec.grouped and order.jobs else None
     run = dag.test(run_after=moment, logical_date=moment, run_conf=conf)
     results = [result for job in spec.jobs for result in _results(run, spec, job)]
-    _show(results, out, as_json=order.as_json)
+    with redirect_stdout(out):
+        if order.as_json:
+            print_json({"jobs": [data for data, _ in results]})
+        else:
+            print_parts(*(shown for _, shown in results if shown))
+    out.flush()
     failed = sorted({ti.task_id for ti in run.get_task_instances() if ti.state == TaskInstanceState.FAILED})
     if failed:
         say(
@@ -199,15 +204,6 @@ def _bill_data(bill: Bill) -> dict[str, object]:
         "rows": rows_data(bill.rows),
         **total_data(bill.total),
     }
-
-
-def _show(results: Sequence[_Result], out: TextIO, *, as_json: bool) -> None:
-    with redirect_stdout(out):
-        if as_json:
-            print_json({"jobs": [data for data, _ in results]})
-        else:
-            print_parts(*(shown for _, shown in results if shown))
-    out.flush()
 
 
 if __name__ == "__main__":

@@ -245,9 +245,8 @@ def _job_report(plan: Plan) -> dict[str, object]:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     place = f"{plan.place.project}/{plan.place.location}"
-    yield f"{title}: {_outlook(plan, place)}; nothing was submitted"
+    yield f"{plan.title}: {_outlook(plan, place)}; nothing was submitted"
     yield from _field("inputs", [*plan.rendered.uris, *([_LOCAL] if plan.is_local else [])])
     yield from _field("output", [plan.rendered.output])
     yield from _field("answers", _delivery(plan))
@@ -257,7 +256,9 @@ def _lines(plan: Plan) -> Iterator[str]:
         rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
-    yield from _field("again", _retries(plan))
+    if plan.job.retry_rows:
+        expected = plan.estimate.expected if plan.estimate else None
+        yield from _field("again", plan.job.retry_rows.lines(expected))
     yield from _field("earlier", plan.history.lines())
     yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
@@ -278,9 +279,8 @@ def _outlook(plan: Plan, place: str) -> str:
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
-    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     first, *rest = _summary(plan)
-    yield f"{title}: {first}"
+    yield f"{plan.title}: {first}"
     yield from (f"  {line}" for line in rest)
 
 
@@ -317,12 +317,6 @@ def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
     beside = ["those of a sample are put into the folder `_samples` beside it"] if plan.sample else []
     return [results.describe(plan.rendered.delivery), *beside] if results else []
-
-
-def _retries(plan: Plan) -> list[str]:
-    """What `retry_rows` may add to the cost."""
-    retry = plan.job.retry_rows
-    return retry.lines(plan.estimate.expected if plan.estimate else None) if retry else []
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

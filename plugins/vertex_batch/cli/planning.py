@@ -80,6 +80,10 @@ class Plan:
     whole: Estimate | None = None
 
     @property
+    def title(self) -> str:
+        return self.spec.name + (f", job {self.job.name}" if self.spec.grouped else "")
+
+    @property
     def retirement(self) -> str:
         """When the model stops, if that is known and near."""
         found = retirement_of(self.request.model, self.life)

@@ -113,53 +113,53 @@ def run(options: Namespace) -> int:
         return _Process(command, environment, lock, options.on_interrupt).wait()
 
 
+@dataclass(slots=True)
 class _Process:
     """The process that runs the DAG. The signals of a terminal reach only this one, which decides.
 
     :param lock: stays locked while the process runs, even if this one is killed.
     """
 
-    def __init__(
-        self, command: list[str], environment: dict[str, str], lock: IO[str], on_interrupt: str
-    ) -> None:
-        self._command, self._environment, self._lock = command, environment, lock
-        self._on_interrupt = on_interrupt
-        self._interrupted = False
-        self._child: subprocess.Popen[bytes] | None = None
+    command: list[str]
+    environment: dict[str, str]
+    lock: IO[str]
+    on_interrupt: str
+    interrupted: bool = False
+    child: subprocess.Popen[bytes] | None = None
 
     def wait(self) -> int:
         """Start it and wait for its end. Return the command's exit status."""
         before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
-            self._child = subprocess.Popen(  # noqa: S603 - this program
-                self._command,
-                env=self._environment,
+            self.child = subprocess.Popen(  # noqa: S603 - this program
+                self.command,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
-                pass_fds=[self._lock.fileno()],
+                pass_fds=[self.lock.fileno()],
             )
-            if self._interrupted:
-                self._child.kill()
-            status = self._child.wait()
+            if self.interrupted:
+                self.child.kill()
+            status = self.child.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return INTERRUPTED if self._interrupted else status
+        return INTERRUPTED if self.interrupted else status
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        again, self._interrupted = self._interrupted, True
-        if self._child is None:
+        again, self.interrupted = self.interrupted, True
+        if self.child is None:
             return
         if again or not self._shall_cancel():
-            self._child.kill()
+            self.child.kill()
             say("A job that was submitted keeps running and is billed; rerun this command to resume it.")
         else:
             say("Interrupted: cancelling the running jobs and recording their bills.")
-            self._child.send_signal(INTERRUPT)
+            self.child.send_signal(INTERRUPT)
 
     def _shall_cancel(self) -> bool:
-        if self._on_interrupt != "ask" or not sys.stdin.isatty():
-            return self._on_interrupt != "leave"
+        if self.on_interrupt != "ask" or not sys.stdin.isatty():
+            return self.on_interrupt != "leave"
         return not ask("Cancel the running jobs? Finished rows are billed. [Y/n] ").startswith("n")
 
 

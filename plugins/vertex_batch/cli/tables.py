@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType  # noqa: TID253 - never imported by a DAG parse
@@ -169,17 +169,13 @@ def _share(rows: RowCounts | None) -> str:
 
 
 def _what(item: LineItem) -> str:
-    return " ".join(_words(item)).replace("_", " ")
-
-
-def _words(item: LineItem) -> Iterator[str]:
-    yield item.kind
-    if item.unit is Unit.TOKEN:
-        yield item.modality
-    if item.tier != "standard":
-        yield f"({item.tier})"
-    if item.cache_ttl:
-        yield f"({item.cache_ttl})"
+    words = [
+        item.kind,
+        item.modality if item.unit is Unit.TOKEN else "",
+        f"({item.tier})" if item.tier != "standard" else "",
+        f"({item.cache_ttl})" if item.cache_ttl else "",
+    ]
+    return " ".join(filter(None, words)).replace("_", " ")
 
 
 def _origin(item: LineItem) -> str:

@@ -124,18 +124,10 @@ class Reader:
         if self.sees_all or owners.names <= self.dag_ids:
             return Hidden()
         known = dags_of_airflow()
-        counted = {
-            is_known: costs.count(
-                JobFilter(
-                    dag_ids=frozenset(n for n in owners.dags - self.dag_ids if (n in known) is is_known),
-                    specs_without_dag=frozenset(
-                        n for n in owners.specs - self.dag_ids if (n in known) is is_known
-                    ),
-                )
-            )
-            for is_known in (True, False)
-        }
-        return Hidden(counted[True], counted[False])
+        dags, specs = owners.dags - self.dag_ids, owners.specs - self.dag_ids
+        of_dags = JobFilter(dag_ids=dags & known, specs_without_dag=specs & known)
+        of_no_dag = JobFilter(dag_ids=dags - known, specs_without_dag=specs - known)
+        return Hidden(costs.count(of_dags), costs.count(of_no_dag))
 
 
 def dags_of_airflow() -> frozenset[str]:

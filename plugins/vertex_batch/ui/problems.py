@@ -15,7 +15,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
-from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
+from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
@@ -263,10 +263,8 @@ def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
     """How jobs were cancelled; empty if that is unknown, or the user may not read it."""
     if found := who_cancelled(reader, jobs):
         return f"Cancelled {found}"
-    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    if job is None or not (job.run_id and reader.may_read_audit(job.dag_id)):
-        return ""
-    marked = marked_failed(job.dag_id, job.run_id)
+    job = _cancelled_job(reader, jobs)
+    marked = marked_failed(job.dag_id, job.run_id) if job else None
     return f"The run was marked as failed {marked}" if marked else ""
 
 
@@ -275,9 +273,14 @@ def who_cancelled(reader: Reader, jobs: Sequence[JobCost]) -> DoneBy | None:
 
     None if that is unknown, or if the user may not read it.
     """
+    job = _cancelled_job(reader, jobs)
+    return cancelled_by(job) if job else None
+
+
+def _cancelled_job(reader: Reader, jobs: Sequence[JobCost]) -> JobFacts | None:
+    """The first job that was cancelled, if the user may read in the audit log who did it."""
     job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    is_known = job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)
-    return cancelled_by(job) if job and is_known else None
+    return job if job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id) else None
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:
