@@ -46,6 +46,16 @@ def test_each_round_has_four_tasks_and_follows_the_bill_of_the_one_before():
     }
 
 
+@pytest.mark.parametrize("split", ["off", "auto"])
+def test_the_first_submission_knows_the_rounds_whose_jobs_it_makes_needless(split):
+    submits = [task for task in a_dag(split=split).tasks if task.task_type.startswith("SubmitBatch")]
+    assert {task.task_id: tuple(task.round_task_ids) for task in submits} == {
+        "submit": ("retry_1.submit", "retry_2.submit"),
+        "retry_1.submit": (),
+        "retry_2.submit": (),
+    }
+
+
 def test_a_round_does_not_start_after_a_failure_or_in_a_run_without_jobs():
     # A person who marks a waiting task as failed does not get a new job for it.
     rules = [a_dag().get_task(f"retry_{number}.prepare").trigger_rule for number in (1, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tools.chaos import talking_to_proxy
+from tools.chaos import kill, talking_to_proxy
 
 SPEC = "system_manual"
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
@@ -49,8 +49,7 @@ def test_a_task_that_is_killed_right_after_its_post_leads_to_one_job(stack, nigh
     nights.start(SPEC, "killed")
     (held,) = stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=180)
     assert held.stored
-    for process in talking_to_proxy(stack):
-        process.kill()
+    kill(talking_to_proxy(stack))
     stack.emulator.release_held()
     assert stack.airflow.wait_for_run(SPEC, "killed")["state"] == "success"
     (job,) = nights.jobs(SPEC, "killed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.stack.airflow_api import wait_until
-from tools.chaos import talking_to_proxy
+from tools.chaos import kill, talking_to_proxy
 
 DAG = "system_mapped"
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
@@ -39,8 +39,7 @@ def test_a_submit_that_is_killed_at_every_map_index_leads_to_one_job_and_one_bil
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True, times=3))
     nights.start(DAG, "killed")
     stack.emulator.wait_for_held(Operation.CREATE, count=3, timeout_seconds=180)
-    for process in talking_to_proxy(stack):
-        process.kill()
+    kill(talking_to_proxy(stack))
     stack.emulator.release_held()
     assert stack.airflow.wait_for_run(DAG, "killed")["state"] == "success"
     jobs = {int(job.labels["airflow_map_index"]): job.id for job in nights.jobs(DAG, "killed")}

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tools.chaos import talking_to_proxy
+from tools.chaos import kill, talking_to_proxy
 
 SPEC = "system_split"
 FINE = Scenario(mix={})
@@ -24,8 +24,7 @@ def test_a_split_run_that_is_killed_comes_to_one_job_a_shard_and_one_bill(stack,
     stack.emulator.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.HOLD, after=True))
     date = nights.start(SPEC, "split_killed", rows=12)
     (held,) = stack.emulator.wait_for_held(Operation.CREATE, timeout_seconds=120)
-    for process in talking_to_proxy(stack):
-        process.kill()
+    kill(talking_to_proxy(stack))
     stack.emulator.release_held()
 
     assert stack.airflow.wait_for_run(SPEC, "split_killed", timeout_seconds=180)["state"] == "success"

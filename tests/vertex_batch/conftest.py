@@ -238,6 +238,7 @@ class TaskInstance:
     state: str | None = "running"
     states: dict[str, str | None] = field(default_factory=dict)
     other_runs: dict[str, dict[tuple[Any, ...], Any]] = field(default_factory=dict)
+    states_of_runs: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
         index = () if self.map_index == -1 else (self.map_index,)
@@ -266,13 +267,17 @@ class TaskInstance:
         self, dag_id: str, task_ids: Sequence[str] | None = None, **_: Any
     ) -> dict[str, dict[str, str | None]]:
         assert dag_id == self.dag_id
-        states = self.states or {self.task_id: self.state}
-        return {self.run_id: {n: s for n, s in states.items() if task_ids is None or n in task_ids}}
+        runs = {**self.states_of_runs, self.run_id: self.states or {self.task_id: self.state}}
+        return {
+            run_id: {n: s for n, s in states.items() if task_ids is None or n in task_ids}
+            for run_id, states in runs.items()
+        }
 
 
 @dataclass
 class DagRun:
     run_after: datetime = datetime(2026, 11, 22, 2, 30, tzinfo=UTC)
+    start_date: datetime | None = datetime(2026, 11, 22, 2, 31, tzinfo=UTC)
     logical_date: datetime | None = None
     partition_date: datetime | None = None
     run_type: str = "scheduled"
@@ -307,9 +312,9 @@ class AirflowRuns:
         self.runs: dict[str, dict[str, Any]] = {}
         self.status = 404
 
-    def add(self, run_id: str, moment: datetime, **conf: Any) -> None:
+    def add(self, run_id: str, moment: datetime, *, state: str = "success", **conf: Any) -> None:
         """A run that was triggered at a moment."""
-        self.runs[run_id] = {"run_after": moment, "conf": conf}
+        self.runs[run_id] = {"run_after": moment, "start_date": moment, "state": state, "conf": conf}
 
     def send(self, message: GetDagRun) -> DagRunResult:
         """Answer as the supervisor does, which finds ``a`` for ``a#b``."""
@@ -320,9 +325,7 @@ class AirflowRuns:
         names = ("logical_date", "data_interval_start", "data_interval_end", "start_date", "end_date")
         known: dict[str, Any] = {**dict.fromkeys((*names, "partition_key")), "consumed_asset_events": []}
         run_id = message.run_id.partition("#")[0]
-        return DagRunResult(
-            dag_id="nightly", run_id=run_id, run_type="manual", state="success", **{**known, **found}
-        )
+        return DagRunResult(dag_id="nightly", run_id=run_id, run_type="manual", **{**known, **found})
 
 
 @pytest.fixture

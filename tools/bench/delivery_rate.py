@@ -5,8 +5,10 @@
 Each contestant runs in a process of its own, so that the peak memory is its own. The others do a part of the
 work: they join by a key, in the order of the input, and write Parquet. They know no attempts, no costs and no
 exceptions, and they trust that every row is whole. With `--store`, the same files are in a real object store
-instead, and what a night and a person do there is measured, through gcsfs: the delivery with its manifest, a
-second one over it whose input is another one, and the commands that read or write whole inputs and answers.
+instead, and what a night and a person do there is measured, through gcsfs: the delivery with its manifest;
+the same again; one of another run whose jobs have answered less, which is put beside it; one over it whose
+input is another one; and the commands that read or write whole inputs and answers. The requests to the store
+are counted.
 It prints the tables of docs/benchmarks.md.
 """
 
@@ -19,6 +21,7 @@ import os
 import platform
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from tools.night.store_proxy import StoreProxy
+    from vertex_batch.results import Written
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
@@ -102,8 +111,11 @@ def ours_by_request(folder: Path, to: Path) -> int:
     return ours(folder, to, key="")
 
 
-def in_store(_folder: Path, to: Path, run: str = "monday", *others: str) -> int:
-    """Deliver from and to the object store."""
+def in_store(_folder: Path, to: Path, run: str = "monday", output: str = "out", *others: str) -> Written:
+    """Deliver from and to the object store.
+
+    :param others: further inputs, each with one answered row.
+    """
     from vertex_batch.cli.paths import open_object_store
     from vertex_batch.pricing import PriceBook, packaged_prices
     from vertex_batch.results import AttemptOutput, JobPrices, ResultSettings, deliver, join
@@ -111,22 +123,45 @@ def in_store(_folder: Path, to: Path, run: str = "monday", *others: str) -> int:
     store = open_object_store()
     with join(
         [_uri("in.jsonl"), *others],
-        [AttemptOutput(0, None, (_uri("out"), *(each.removesuffix(".jsonl") for each in others)))],
+        [AttemptOutput(0, None, (_uri(output), *(each.removesuffix(".jsonl") for each in others)))],
         ResultSettings(key="ticket_id"),
         store=store,
         work=to.parent / "work",
         prices={None: JobPrices.of_book(PriceBook([packaged_prices()]), MODEL, "global")},
     ) as joined:
-        written = deliver(joined, _uri(to.name), store, {"dag_id": "bench", "run_id": run})
-        assert written.changed
+        facts = {"dag_id": "bench", "run_id": run, "run_date": "2026-11-28"}
+        written = deliver(joined, _uri(to.name), store, facts)
         assert written.manifest["input_digest"]
-        assert bool(written.earlier) is bool(others), written
-        return joined.counts.delivered - len(others)
+        return written
+
+
+def in_store_first(folder: Path, to: Path) -> int:
+    """Deliver to an address at which nothing is."""
+    written = in_store(folder, to)
+    assert written.changed
+    return int(written.manifest["delivered"])
+
+
+def in_store_again(folder: Path, to: Path) -> int:
+    """Deliver the same, as a task does that is cleared: nothing is written."""
+    written = in_store(folder, to)
+    assert not written.changed
+    return int(written.manifest["delivered"])
+
+
+def in_store_beside(folder: Path, to: Path) -> int:
+    """Deliver for a second run of the same input and date, which has answered one row less."""
+    written = in_store(folder, to, "again", "less")
+    assert written.better
+    assert written.place.answers != _uri(to.name)
+    return int(written.manifest["delivered"]) + 1
 
 
 def in_store_over_another(folder: Path, to: Path) -> int:
     """Deliver the answers to another input: those of the contestant before are moved beside them."""
-    return in_store(folder, to, "tuesday", _uri("more.jsonl"))
+    written = in_store(folder, to, "tuesday", "out", _uri("more.jsonl"))
+    assert written.earlier
+    return int(written.manifest["delivered"]) - 1
 
 
 def command(*arguments: object) -> dict[str, object]:
@@ -162,6 +197,16 @@ def plan_stored(folder: Path, _to: Path, given: object = f"gs://{BUCKET}/in.json
     return _number(found[0]["rows"])
 
 
+def plan_sample(folder: Path, _to: Path) -> int:
+    """Plan a run with a sample of 200 rows, and what all rows cost."""
+    found = command(
+        "plan", folder / "specs" / "bench.yaml", "--input", _uri("in.jsonl"), "--sample", 200, "--json"
+    )
+    assert isinstance(found["jobs"], list)
+    assert found["jobs"][0]["rows"] == 200
+    return _number(found["jobs"][0]["sample"]["of_rows"])
+
+
 def plan_local(folder: Path, to: Path) -> int:
     """Likewise for a file that was not uploaded yet."""
     return plan_stored(folder, to, folder / "in.jsonl")
@@ -177,10 +222,11 @@ def _uri(name: str) -> str:
 
 
 @contextmanager
-def store_of(folder: Path) -> Iterator[None]:
-    """The object store with the files of the night; contestants inherit its address."""
+def store_of(folder: Path) -> Iterator[StoreProxy]:
+    """The object store with the files of the night, and the proxy before it, whose address is inherited."""
     from local.stack.gcs import adopt_files
     from tests.object_store import object_store
+    from tools.night.store_proxy import StoreProxy
 
     specs = folder / "specs"
     specs.mkdir()
@@ -188,13 +234,21 @@ def store_of(folder: Path) -> Iterator[None]:
         f"model: {MODEL}\nproject: bench-project\nlocation: us-central1\ninputs: {_uri('put.jsonl')}\n"
         f"output: {_uri('jobs/')}\nresults: {{to: {_uri('answers.csv')}, key: ticket_id}}\n"
     )
-    with object_store(folder, BUCKET) as store:
+    with StoreProxy() as front, object_store(folder, BUCKET) as store:
+        front.lead_to(urlsplit(store.url).port or 0)
         place = folder / "objects" / BUCKET
         (place / "out").mkdir()
+        (place / "less").mkdir()
         os.link(folder / "out" / "predictions.jsonl", place / "out" / "predictions.jsonl")
+        with (
+            (folder / "out" / "predictions.jsonl").open() as rows,
+            (place / "less" / "predictions.jsonl").open("w") as file,
+        ):
+            next(rows)
+            shutil.copyfileobj(rows, file)
         os.link(folder / "in.jsonl", place / "in.jsonl")
         time.sleep(1.5)  # a file that was just written is not adopted
-        assert len(adopt_files(folder / "objects")) == 2  # the input and the output
+        assert len(adopt_files(folder / "objects")) == 3  # the input and both outputs
         more = {"ticket_id": "more", "request": _request("x")}
         store.put(_uri("more.jsonl"), json.dumps(more).encode())
         response = {"candidates": [{"content": {"parts": [{"text": "y"}]}, "finishReason": "STOP"}]}
@@ -202,11 +256,11 @@ def store_of(folder: Path) -> Iterator[None]:
             _uri("more/predictions.jsonl"), json.dumps({"status": "", **more, "response": response}).encode()
         )
         os.environ |= {
-            "STORAGE_EMULATOR_HOST": store.url,
+            "STORAGE_EMULATOR_HOST": front.url,
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             "VERTEX_BATCH_SPECS_FOLDER": str(specs),
         }
-        yield
+        yield front
 
 
 def with_pandas(folder: Path, to: Path) -> int:
@@ -253,11 +307,14 @@ CONTESTANTS: dict[str, Callable[[Path, Path], int]] = {
 
 
 STORED: dict[str, Callable[[Path, Path], int]] = {
-    "deliver": in_store,
+    "deliver": in_store_first,
+    "deliver the same again": in_store_again,
+    "deliver beside a better one": in_store_beside,
     "deliver over another input's": in_store_over_another,
     "`get` the answers": get_answers,
     "`put` the input": put_input,
     "`plan --input gs://...`": plan_stored,
+    "`plan --sample 200`": plan_sample,
     "`plan --input FILE`": plan_local,
 }
 
@@ -309,8 +366,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         write_night(folder, options.rows, options.row_bytes)
-        if options.store:
-            stack.enter_context(store_of(folder))
+        front = stack.enter_context(store_of(folder)) if options.store else None
         sizes = [path.stat().st_size for path in (folder / "in.jsonl", folder / "out" / "predictions.jsonl")]
         megabytes = sum(sizes) / 1e6
         print(
@@ -318,14 +374,18 @@ def main() -> int:
             f" {sizes[0] / 1e6:,.0f} MB of input and {sizes[1] / 1e6:,.0f} MB of output,"
             f" to {options.suffix}; the best of {options.rounds} rounds.\n"
         )
-        print("| | wall s | CPU s | MB/s of CPU | peak MB |\n|---|---|---|---|---|")
+        heads = ["", "wall s", "CPU s", "MB/s of CPU", "peak MB", *(["requests"] if front else [])]
+        print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
         for contestant in options.only or (STORED if options.store else CONTESTANTS):
+            _ = front and front.take()
             rounds = [measure(contestant, folder, options.suffix) for _ in range(options.rounds)]
+            sent = sum(each.requests for each in front.take().values()) // options.rounds if front else 0
             best = min(rounds, key=lambda each: each["cpu"])
             wrong |= best["rows"] != options.rows
             print(
                 f"| {contestant} | {best['wall']:.1f} | {best['cpu']:.1f} | {megabytes / best['cpu']:,.0f} |"
-                f" {max(each['peak'] for each in rounds):,.0f} |"
+                f" {max(each['peak'] for each in rounds):,.0f} |{f' {sent:,} |' if front else ''}",
+                flush=True,
             )
     return int(wrong)
 

@@ -5,7 +5,9 @@
 250 specs run every night and make four line items each, so a million of them are 1,000 nights. Each page is
 asked for through the whole application, by a person who may see nine DAGs of ten; nothing but connections is
 kept between two requests. The run fails if the p95 of a usual page is above the limit, or a page is larger
-than 300 kB.
+than 300 kB. With ``--deliveries 100000``, one more DAG has run so often and has delivered each time: half of
+it to a file of the day, half to the same file. Then the pages of this DAG are asked for, and what its tasks
+read and write.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,8 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
 
+BUSY = "busy"
+"""The DAG of `--deliveries`, which runs every five minutes."""
 SPECS, KINDS = 250, ("input", "cached_input", "output", "thoughts")
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.5-flash-lite", "gemini-embedding-001")
 LIMIT_MS, LIMIT_BYTES = 300, 300_000
@@ -49,6 +53,13 @@ PAGES = (
     (LARGE, "overview, 366 days, by spec", "/?from=2025-11-22&to=2026-11-22"),
     (LARGE, "overview, 366 days, by model", "/?from=2025-11-22&to=2026-11-22&by=model"),
 )
+BUSY_PAGES = (
+    (USUAL, "overview", "/"),
+    (USUAL, "overview of the DAG", f"/?dag_id={BUSY}"),
+    (USUAL, "a run", f"/run?dag_id={BUSY}&run_id=run-{{busy}}"),
+    (USUAL, "its bill", "/bill?project=p&location=us-central1&job={busy_job}"),
+    (USUAL, "jobs of the DAG", f"/jobs?dag_id={BUSY}"),
+)
 
 
 def main() -> int:
@@ -58,6 +69,9 @@ def main() -> int:
     )
     parser.add_argument("--line-items", type=int, default=1_000_000)
     parser.add_argument("--requests", type=int, default=30)
+    parser.add_argument(
+        "--deliveries", type=int, default=0, help="of one more DAG, which is measured instead"
+    )
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--folder", type=Path, help="keep the SQLite file here, and take it if it is there")
     options = parser.parse_args()
@@ -70,11 +84,20 @@ def main() -> int:
             url = f"sqlite:///{home}/costs.db" if database == "sqlite" else _postgresql(stack, home)
             began, jobs = time.monotonic(), options.line_items // len(KINDS)
             if not (options.folder and database == "sqlite" and (home / "costs.db").exists()):
-                fill(url, jobs)
+                fill(url, jobs, options.deliveries)
             print(
                 f"\n{database}: {jobs * len(KINDS):,} line items ({time.monotonic() - began:.0f} s to fill)"
             )
-            wrong |= measure(url, jobs, options.requests)
+            busy = options.deliveries
+            values = {
+                "job": 10**18 + jobs // 2 + 17,
+                "run": jobs // SPECS // 2,
+                "busy": busy // 2,
+                "busy_job": 2 * 10**18 + busy // 2,
+            }
+            wrong |= measure(url, BUSY_PAGES if busy else PAGES, options.requests, values)
+            if busy:
+                measure_queries(url, busy)
     return int(wrong)
 
 
@@ -84,14 +107,17 @@ def _postgresql(stack: ExitStack, home: Path) -> str:
     return stack.enter_context(start_postgres(home / "postgres")).create_database("bench")
 
 
-def fill(url: str, jobs: int) -> None:
-    """Write jobs with their line items, by the schema that the code makes."""
+def fill(url: str, jobs: int, busy: int = 0) -> None:
+    """Write jobs with their line items, by the schema that the code makes.
+
+    :param busy: the jobs and deliveries of one more DAG.
+    """
     from vertex_batch.costs import CostTable
 
     CostTable(url).migrate()
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        for name, columns, rows in _tables(jobs):
+        for name, columns, rows in _tables(jobs, busy):
             marks = ", ".join("?" * len(columns))
             connection.executemany(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", rows)
         connection.execute("ANALYZE")
@@ -101,7 +127,7 @@ def fill(url: str, jobs: int) -> None:
     import psycopg
 
     with psycopg.connect(url.replace("postgresql+psycopg2", "postgresql").replace("+psycopg", "")) as server:
-        for name, columns, rows in _tables(jobs):
+        for name, columns, rows in _tables(jobs, busy):
             with server.cursor().copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
@@ -110,8 +136,10 @@ def fill(url: str, jobs: int) -> None:
         server.execute("VACUUM ANALYZE")
 
 
-def _tables(jobs: int) -> Iterator[tuple[str, tuple[str, ...], Iterator[tuple[Any, ...]]]]:
+def _tables(jobs: int, busy: int) -> Iterator[tuple[str, tuple[str, ...], Iterator[tuple[Any, ...]]]]:
     yield "cost_jobs", tuple(_job(0)), (tuple(_job(n).values()) for n in range(jobs))
+    yield "cost_jobs", tuple(_busy_job(0)), (tuple(_busy_job(n).values()) for n in range(busy))
+    yield "cost_deliveries", tuple(_delivery(0)), (tuple(_delivery(n).values()) for n in range(busy))
     yield (
         "cost_line_items",
         tuple(_item(0, 0)),
@@ -159,6 +187,59 @@ def _job(n: int) -> dict[str, Any]:
         "recorded_at": at,
         "searched": f"spec_{spec:03}|team_{spec % 12}|run-{night}|{10**18 + n}|{day}",
         **_sums(items),
+    }
+
+
+def _busy_at(n: int) -> str:
+    at = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC) - timedelta(minutes=5 * n)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.000000Z"
+
+
+def _busy_job(n: int) -> dict[str, Any]:
+    """The `n`-th latest job of `BUSY`; every hundredth has sent rows of the run before it again."""
+    at = _busy_at(n)
+    labels = {
+        "team": "team_0",
+        **({} if n % 100 else {"airflow_retry_round": "1", "airflow_retry_of": f"key-{n + 1}"}),
+    }
+    return {
+        **_job(0),
+        "job_id": str(2 * 10**18 + n),
+        **dict.fromkeys(("spec", "dag_id"), BUSY),
+        "run_id": f"run-{n}",
+        "task_id": "submit" if n % 100 else "retry_1.submit",
+        "labels": json.dumps(labels),
+        **dict.fromkeys(("logical_date", "create_time", "end_time", "recorded_at"), at),
+        "day": at[:10],
+        "state": "SUCCEEDED",
+        "searched": f"{BUSY}|team_0|run-{n}|{2 * 10**18 + n}",
+    }
+
+
+def _delivery(n: int) -> dict[str, Any]:
+    at = _busy_at(n)
+    # The later ones are to files of their day; the earlier ones all to one file.
+    to = f"gs://bucket/{at[:10]}.csv" if n % 2 else "gs://bucket/latest.csv"
+    return {
+        **dict.fromkeys(("dag_id", "spec"), BUSY),
+        "run_id": f"run-{n}",
+        "task_id": "deliver",
+        "map_index": -1,
+        "team": "team_0",
+        "job_name": "",
+        "input_rows": 1000,
+        "delivered": 990,
+        "exceptions": 10,
+        "reasons": json.dumps({"transient": 10}),
+        "answers_uri": to,
+        "exceptions_uri": f"{to}.exceptions.csv",
+        "manifest_uri": f"{to}._SUCCESS.json",
+        "usd": "1.25",
+        "is_complete": True,
+        "delivered_at": at,
+        "kept_at": "",
+        "kept_answers": 0,
+        "retry_of": "" if n % 100 else f"run-{n + 1}",
     }
 
 
@@ -213,14 +294,16 @@ def _item(n: int, kind: int) -> dict[str, Any]:
     }
 
 
-def measure(url: str, jobs: int, requests: int) -> bool:
+def measure(
+    url: str, pages: Sequence[tuple[str, str, str]], requests: int, values: Mapping[str, int]
+) -> bool:
     """Ask for each page, print how long it took; whether one was too slow or too large."""
     wrong = False
     client = _client(url)
     client.get("/")  # the first one compiles the templates
     print(f"{'':34} {'p50 ms':>7} {'p95 ms':>7} {'CPU ms':>7} {'kB':>5}")
-    for sort, name, path in PAGES:
-        path = path.format(job=10**18 + jobs // 2 + 17, run=jobs // SPECS // 2)  # noqa: PLW2901
+    for sort, name, path in pages:
+        path = path.format(**values)  # noqa: PLW2901
         times, size, cpu = [], 0, time.process_time()
         for _ in range(requests):
             began = time.perf_counter()
@@ -235,6 +318,36 @@ def measure(url: str, jobs: int, requests: int) -> bool:
         late = "  !" if bad else ""
         print(f"{name:34} {statistics.median(times):7.0f} {p95:7.0f} {cpu:7.0f} {size / 1000:5.0f}{late}")
     return wrong
+
+
+def measure_queries(url: str, busy: int) -> None:
+    """Time what the tasks of `BUSY` and its pages read and write of deliveries."""
+    from vertex_batch.costs import CostTable, JobFilter
+
+    table, of_dag, middle = CostTable(url), JobFilter(dag_id=BUSY), busy // 200 * 100
+    run = (BUSY, f"run-{middle + 1}")
+    (one,) = table.deliveries(JobFilter(dag_id=BUSY, run_id=run[1]))
+    queries: dict[str, Callable[[], object]] = {
+        "retries of an early run's rows": lambda: table.sent_again(BUSY, [f"key-{middle + 1}"]),
+        "their deliveries": lambda: table.delivered_again([run]),
+        "deliveries of the night": lambda: table.deliveries_of_night(of_dag),
+        "deliveries of a run": lambda: table.deliveries_of_runs([run]),
+        "delivery at an address": lambda: table.current_deliveries([one.best_at]),
+        "paid after the delivery": lambda: table.paid_after_deliveries(of_dag),
+        "record a delivery": lambda: table.record_delivery(one, files_changed=True),
+        "move a delivery": lambda: table.move_delivery(
+            BUSY, run[1], one.answers_uri, {"answers_uri": one.answers_uri}
+        ),
+    }
+    print(f"{'':34} {'wall ms':>7} {'CPU ms':>7} {'found':>7}")
+    for name, ask in queries.items():
+        began, cpu = time.perf_counter(), time.process_time()
+        found = ask()
+        wall, cpu = (
+            1000 * (now - then) for now, then in ((time.perf_counter(), began), (time.process_time(), cpu))
+        )
+        count = len(found) if isinstance(found, Sized) else 1
+        print(f"{name:34} {wall:7.0f} {cpu:7.0f} {count:7,}", flush=True)
 
 
 def _client(url: str) -> Any:
@@ -253,7 +366,7 @@ def _client(url: str) -> Any:
 
     class Manager:
         def get_authorized_dag_ids(self, **_: Any) -> set[str]:
-            return {f"spec_{n:03}" for n in range(SPECS) if n % 10}
+            return {f"spec_{n:03}" for n in range(SPECS) if n % 10} | {BUSY}
 
         def is_authorized_dag(self, access_entity: object = None, **_: Any) -> bool:
             return access_entity is not None  # not each DAG that there may be

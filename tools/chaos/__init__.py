@@ -4,7 +4,7 @@
 holds a call, so that the instant is exact; nothing in the package knows of it.
 """
 
-from .arena import Arena, Outcome, kill_each_task_once, talking_to_proxy
+from .arena import Arena, Outcome, kill, kill_each_task_once, talking_to_proxy
 from .cluster import CLUSTER_POINTS
 from .points import KILL_POINTS, KillPoint
 
@@ -14,6 +14,7 @@ __all__ = [
     "Arena",
     "KillPoint",
     "Outcome",
+    "kill",
     "kill_each_task_once",
     "talking_to_proxy",
 ]

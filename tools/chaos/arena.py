@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -112,9 +112,7 @@ class Arena:
         if self.whole_workers:
             for role in self.workers_of(processes):
                 self.stack.kill(role)
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        kill(processes)
 
     def workers_of(self, processes: Sequence[psutil.Process]) -> list[str]:
         """The workers of the cluster on which these processes run."""
@@ -218,14 +216,20 @@ def kill_each_task_once(stack: Stack, dag_id: str, run_id: str, seconds: float =
                 if task["state"] == "running" and task["task_id"] not in killed
             }
             if running and (processes := talking_to_proxy(stack)):
-                for process in processes:
-                    process.kill()
+                kill(processes)
                 killed.update(running)
             stack.emulator.release_held()
     finally:
         stack.emulator.clear_faults()
         stack.emulator.release_held()
     return killed
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes; one may have ended since it was found, as a child does with its parent."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def talking_to_proxy(stack: Stack) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario, S
 from local.stack.airflow import SCHEDULER, TRIGGERER
 from local.stack.airflow_api import FINISHED, AirflowApiError
 from local.waiting import wait_until
-from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, talking_to
+from tools.chaos.arena import PAUSE_SECONDS, RUN_SECONDS, Arena, KillMissedError, Outcome, kill, talking_to
 from tools.chaos.scene import discarding_state
 
 FOR_EVER = Scenario(timeline=[Step(state="PENDING", seconds=10), Step(state="RUNNING", seconds=None)], mix={})
@@ -134,8 +134,7 @@ def _before_store(arena: Arena, run_ids: Sequence[str]) -> None:
         process.suspend()
     emulator.release_held()
     emulator.wait_for_calls(Operation.CREATE, count=answered + len(run_ids), timeout_seconds=HELD_SECONDS)
-    for process in victims:
-        process.kill()
+    kill(victims)
 
 
 def release_jobs(arena: Arena, run_ids: Sequence[str]) -> None:
@@ -208,8 +207,7 @@ def _while_delivering(arena: Arena, run_ids: Sequence[str]) -> None:
             raise KillMissedError(len(run_ids) - len(left), len(run_ids))
         here = {run_id for run_id in left if arena.is_running(run_id, "deliver")}
         victims = talking_to(arena.stack, "object store") if here else []
-        for process in victims:
-            process.kill()
+        kill(victims)
         left -= here if victims else set()
         time.sleep(PAUSE_SECONDS)
 

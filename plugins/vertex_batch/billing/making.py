@@ -10,6 +10,9 @@ from vertex_batch.pricing import LineItem, PriceBook, add, price
 from vertex_batch.usage import Kind, Modality, ScanResult, Tier, self_check
 from vertex_batch.vertex.resource import CompletionStats
 
+VERTEX_COUNTS = "Vertex counts"
+"""How flags and reasons begin that compare an output with Vertex's own counts."""
+
 
 def make_bill(
     job: JobFacts,
@@ -35,6 +38,8 @@ def make_bill(
         unknown = (*unknown, f"{scan.unrecognized:,} unrecognized rows")
     if scan.without_usage:
         unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
+    if lost := _lost_rows(scan, stats):
+        unknown = (*unknown, f"{VERTEX_COUNTS} {lost:,} more successful rows than the output holds")
     return Bill(
         job=job,
         rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
@@ -53,6 +58,18 @@ def make_bill(
         failed_samples=tuple(scan.failed_samples),
         unrecognized_samples=tuple(scan.unrecognized_samples),
     )
+
+
+def _lost_rows(scan: ScanResult, stats: CompletionStats | None) -> int:
+    """How many answered rows are in no row of the output. They may be on Google's bill.
+
+    A row that is in the output is not lost, even if Vertex counts it as successful and it is not an answer.
+    """
+    if stats is None or stats.successful_count < 0:
+        return 0
+    unanswered = stats.successful_count - (scan.rows - scan.failed)
+    absent = stats.successful_count + max(stats.failed_count, 0) - scan.rows
+    return max(min(unanswered, absent), 0)
 
 
 def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:

@@ -89,6 +89,9 @@ class Recorder:
             job = self._ended(facts, may_cancel=may_cancel)
         except NotFoundError:
             return self._record_deleted(facts)
+        if facts.input_uris not in ((), job.input_uris):
+            # A cleared task has adopted a job that resumed another one: it reads its output.
+            input_rows = None
         facts, earlier = with_job(facts, job), self._table.bill(facts.key)
         if earlier and first_try is not None and is_settled(earlier, facts, first_try):
             self._log.info("Job %s already has a bill from an earlier try", facts)

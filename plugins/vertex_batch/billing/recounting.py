@@ -7,15 +7,16 @@ whose output no longer exists is kept, and line items that change are kept as hi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.billing.making import make_bill
+from vertex_batch.billing.making import VERTEX_COUNTS, make_bill
 from vertex_batch.billing.outputs import OutputReader, ReadOutput, ReadTable
 from vertex_batch.billing.recording import with_job
 from vertex_batch.billing.repricing import keeping_spec_prices, recorded
 from vertex_batch.costs import Bill
+from vertex_batch.costs.bill import UNKNOWN_MODEL
 from vertex_batch.errors import NotFoundError
 from vertex_batch.vertex.client import BatchClient
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable, JobFilter
     from vertex_batch.log import Log
     from vertex_batch.vertex.resource import BatchPredictionJob
-
-_VERTEX_SAID = "Vertex counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,8 @@ class Recounter:
             book,
             stats=job.completion_stats if job else None,
             input_rows=before.rows.input_rows if read.input_rows is None else read.input_rows,
-            flags=() if job else _still_true(before, read.scan.ok, read.scan.failed),
-            unknown=read.unknown,
+            flags=() if job else _still_true(before, read, before.flags),
+            unknown=read.unknown if job else (*read.unknown, *_still_true(before, read, _unknown(before))),
         )
         items = keeping_spec_prices(after.line_items, before, book)
         return Recounted(before, replace(after, line_items=tuple(items)))
@@ -119,10 +118,17 @@ def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
     return "" if not bill.rows.total else f"job {bill.job}: {where}"
 
 
-def _still_true(bill: Bill, ok: int, failed: int) -> list[str]:
-    """The flags about Vertex's counts, if the rows are the same and the counts cannot be read again."""
-    same = (bill.rows.ok, bill.rows.failed) == (ok, failed)
-    return [flag for flag in bill.flags if same and flag.startswith(_VERTEX_SAID)]
+def _still_true(bill: Bill, read: ReadOutput, texts: Iterable[str]) -> list[str]:
+    """Texts about Vertex's counts, if the rows are the same and the counts cannot be read again."""
+    same = (bill.rows.ok, bill.rows.failed) == (read.scan.ok, read.scan.failed)
+    return [text for text in texts if same and text.startswith(VERTEX_COUNTS)]
+
+
+def _unknown(bill: Bill) -> list[str]:
+    """Why a part of a bill is unknown."""
+    return [
+        text for item in bill.line_items if item.model == UNKNOWN_MODEL for text in item.reason.split("; ")
+    ]
 
 
 def _figures(bill: Bill) -> tuple[Any, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, Total, total
 from vertex_batch.pricing import Basis, LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import times
+from vertex_batch.pricing.line_items import LineOrder
+from vertex_batch.usage import Tier, UsageKey
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -75,13 +77,26 @@ def repriced_items(bill: Bill, book: PriceBook) -> list[LineItem]:
     Line items priced by a spec keep their price, unless the book has the spec's current prices.
     """
     keep_spec = not _has_spec(book)
-    keep = {
+    kept = {
         line_order(item): item
         for item in bill.line_items
         if (keep_spec and item.basis is Basis.SPEC) or (item.model == UNKNOWN_MODEL and not item.tokens)
     }
-    fresh = {line_order(item): item for item in price(bill.usage, book, bill.job.location, bill.ran_on)}
-    return [item for _, item in sorted({**fresh, **keep}.items())]
+    lines = {line_order(item) for item in bill.line_items}
+    rest = {key: n for key, n in bill.usage.items() if _line_of(key, lines) not in kept}
+    for item in price(rest, book, bill.job.location, bill.ran_on):
+        line = line_order(item)
+        stated = kept.get(line)  # the book has no long-context rate any more
+        kept[line] = (
+            _at_price_of(replace(item, tokens=item.tokens + stated.tokens), stated) if stated else item
+        )
+    return [item for _, item in sorted(kept.items())]
+
+
+def _line_of(key: UsageKey, lines: Collection[LineOrder]) -> LineOrder:
+    """The line of a bill that has some usage: long-context rows may have been billed as standard ones."""
+    own = line_order(key)
+    return own if own in lines else line_order(replace(key, tier=Tier.STANDARD))
 
 
 def keeping_spec_prices(items: Sequence[LineItem], earlier: Bill, book: PriceBook) -> list[LineItem]:

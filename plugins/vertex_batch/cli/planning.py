@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from math import ceil
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,12 +195,12 @@ def look(
             if not subject.reads_table:
                 storage = open_local() if plan.is_local else input_storage(job.storage_connection)
             objects = storage.find(rendered.uris) if storage else []
-            read_from, read = storage, objects
+            read_from, read, places = storage, objects, dict[str, str]()
             with byte_progress(f"Reading {plan.spec.name}", sum(item.size for item in objects)) as progress:
                 if sample and storage:
-                    plan, read_from = _with_sample(plan, sample, storage, objects, progress)
+                    plan, read_from, places = _with_sample(plan, sample, storage, objects, progress)
                     subject, read = replace(subject, output=""), read_from.find([_SAMPLE])
-                found = inspect(subject, read_from, client, objects=read, progress=progress)
+                found = inspect(subject, read_from, client, objects=read, progress=progress).moved(places)
             if storage and job.may_be_split and not sample:
                 shards = _shards(plan, found, objects, storage)
             if estimate and storage and read_from:
@@ -230,8 +232,9 @@ def _with_sample(
     storage: ObjectStorage,
     objects: Sequence[SourceObject],
     progress: Callable[[int], None],
-) -> tuple[Plan, ObjectStorage]:
-    """The plan of a sample, and a store in memory with its rows, which a run writes into an object.
+) -> tuple[Plan, ObjectStorage, dict[str, str]]:
+    """The plan of a sample, a store in memory with its rows, which a run writes into an object, and the place
+    of each row in the input by that in the sample.
 
     :raises InputMissingError: there are no rows to draw from.
     :raises VertexBatchError: an input or the output's bucket cannot be read.
@@ -240,9 +243,14 @@ def _with_sample(
     if not plan.is_local:
         storage.check_output(rendered.output)
 
+    starts: list[tuple[int, str]] = []
+
     def lines() -> Iterator[bytes]:
+        number = 0
         for source, stream in storage.read_each(in_order(objects)):
+            starts.append((number, source.uri))
             for line in rows_in(stream, source.uri):
+                number += 1
                 progress(len(line))
                 yield line
 
@@ -257,7 +265,11 @@ def _with_sample(
     labels = {**rendered.labels, **part.labels}
     rendered = replace(rendered, output=output, display_name=name, labels=labels)
     request = _request(plan.spec, plan.job, rendered, part.uris)
-    return replace(plan, rendered=rendered, request=request, sample=part), memory
+    places = {}
+    for row, number in enumerate(drawn.lines, 1):
+        start, source = starts[bisect_left(starts, number, key=itemgetter(0)) - 1]
+        places[f"{_SAMPLE}:{row}"] = f"{source}:{number - start}"
+    return replace(plan, rendered=rendered, request=request, sample=part), memory, places
 
 
 def _request(spec: Spec, job: JobSpec, rendered: RenderedJob, uris: Sequence[str]) -> CreateJobRequest:

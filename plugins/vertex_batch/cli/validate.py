@@ -23,6 +23,19 @@ from vertex_batch.specs.templates import is_template
 
 DEFAULT_FOLDER = working_folder()
 _JOB_NAME = re.compile(r"\{\{-?\s*job_name\s*-?\}\}")
+_VALUE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+
+_OWN_FILE = "Give each its own file, such as with `{{ job_name }}` in `results.to`."
+_SAME_ADDRESS = (
+    "Only one delivery can be there. It is usually the later one. The answers of the other are then moved to"
+    " a file beside it, with the run in its name. If they are of an earlier day or of the same input, they"
+    " are replaced, and the page of their run does not say so. A later delivery with fewer answers to the"
+    f" same input is itself put beside the other. {_OWN_FILE}"
+)
+_SAME_RUN = (
+    "Only one delivery can be there. Both are of the same run and may be written at the same time, so that"
+    f" files of one may be beside those of the other. {_OWN_FILE}"
+)
 
 
 def describe(command: argparse.ArgumentParser) -> None:
@@ -142,14 +155,14 @@ def _notes(found: SpecSet, day: date) -> Iterator[str]:
 
 def _delivery_notes(found: SpecSet) -> Iterator[str]:
     """Notes on deliveries that replace each other, and on reasons that no row can have."""
-    users: dict[str, list[str]] = {}
+    users: dict[str, list[tuple[Spec, str]]] = {}
     for spec in found.specs.values():
         for job in spec.jobs:
             if job.results is None:
                 continue
             name = job.name if spec.grouped else spec.name
             to = _JOB_NAME.sub(name, job.results.to)
-            users.setdefault(to, []).append(f"{spec.file}: note: job {name}")
+            users.setdefault(_VALUE.sub(r"{{ \1 }}", to), []).append((spec, name))
             if spec.schedule not in (None, "@once") and not is_template(to):
                 yield (
                     f"{spec.file}: note: job {name}: `results.to` is the same file in each run, so each"
@@ -161,10 +174,10 @@ def _delivery_notes(found: SpecSet) -> Iterator[str]:
                     f" invalid with `answer: {job.results.answer}`. Set `results.answer: json`, or remove"
                     " `invalid`."
                 )
-    for to, (first, *others) in users.items():
-        for other in others:
-            of = first.replace(": note:", ",")
-            yield f"{other}: delivers to {to}, as {of} does. The later delivery replaces the earlier one."
+    for to, ((first, of), *others) in users.items():
+        for spec, name in others:
+            meets = _SAME_RUN if spec is first else _SAME_ADDRESS
+            yield f"{spec.file}: note: job {name}: delivers to {to}, as {first.file}, job {of} does. {meets}"
 
 
 def _summary(found: SpecSet) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 from vertex_batch.costs.bill import JobFacts, add_totals
 from vertex_batch.costs.questions import JobCost
@@ -16,6 +18,7 @@ from vertex_batch.vertex.names import JobId
 NIGHT = timedelta(hours=12)
 """How far back `DeliverySums` go from the latest delivery."""
 _REASONS_SHOWN = 5
+_NOTHING_TO_DO = "; nothing to do."
 
 
 def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
@@ -23,22 +26,52 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
 
 
-def answers_stay(delivered: int, uri: str, lacking: int = 0) -> str:
+def answers_stay(delivered: int, uri: str, rest: Lacking | None = None) -> str:
     """Say that a delivery was not replaced by a worse one.
 
-    :param lacking: how many of its rows have no good answer; 0 also if that is not known.
+    :param rest: its rows without a good answer; None if that is not known.
     """
-    rest = say_lacking(lacking) or "; nothing to do"
     if delivered == 1:
-        return f"The 1 answer that was delivered before stays at {uri}{rest}."
-    return f"The {delivered:,} answers that were delivered before stay at {uri}{rest}."
+        stay = f"The 1 answer that was delivered before stays at {uri}"
+    else:
+        stay = f"The {delivered:,} answers that were delivered before stay at {uri}"
+    return f"{stay}{(rest and str(rest)) or _NOTHING_TO_DO}"
 
 
-def say_lacking(exceptions: int) -> str:
-    """Say, after a delivery, how many of its rows have no good answer; empty if all have one."""
-    return (
-        f"; {exceptions:,} of its rows {'has' if exceptions == 1 else 'have'} no answer" if exceptions else ""
-    )
+def now_stay(text: str, delivered: int, uri: str, now: str) -> str:
+    """Replace what `answers_stay` has said of a delivery when that was made.
+
+    :param now: what is said instead.
+    """
+    stay = answers_stay(delivered, uri).removesuffix(_NOTHING_TO_DO)
+    return re.sub(f"{re.escape(stay)}(?:{re.escape(_NOTHING_TO_DO)}|{Lacking.PATTERN})", lambda _: now, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """The rows of a delivery that have no good answer, and the run that has to send them again.
+
+    >>> str(Lacking(3, "nightly", "once"))
+    '; 3 of its rows have no answer. To send only these again, run `vertex-batch retry-rows nightly once`.'
+
+    :param run_id: the run whose rows have to be sent again; empty if there is none, such as for a delivery of
+        the command line.
+    """
+
+    PATTERN: ClassVar = r"; [\d,]+ of its rows ha(?:s|ve) no answer\.(?: To send only [^`]*`[^`]*`\.)?"
+
+    rows: int
+    dag_id: str = ""
+    run_id: str = ""
+
+    def __str__(self) -> str:
+        """What is said after a delivery; empty if all of its rows have an answer."""
+        if not self.rows:
+            return ""
+        which, have = ("this one", "has") if self.rows == 1 else ("these", "have")
+        command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id])
+        again = f" To send only {which} again, run `{command}`." if self.run_id else ""
+        return f"; {self.rows:,} of its rows {have} no answer.{again}"
 
 
 def in_reasons(reasons: Mapping[str, int]) -> str:
@@ -121,6 +154,15 @@ class Delivery:
     def best_at(self) -> tuple[str, str]:
         """Its DAG, and the address at which it is, or the better delivery beside which it is."""
         return self.dag_id, self.kept_at or self.answers_uri
+
+    def lacking_beside(self, other: Delivery) -> Lacking:
+        """Its rows without a good answer, if it stays although another delivery was made.
+
+        If that is of the same run, a person has cleared its submit task. To send rows of the run again would
+        then pay for rows of the later jobs that this delivery has answers to.
+        """
+        is_of_same_run = (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
+        return Lacking(self.exceptions, self.dag_id, "" if is_of_same_run else self.retry_of or self.run_id)
 
     @property
     def group(self) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     exists,
     false,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -23,6 +24,11 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
 from vertex_batch.costs.deliveries import Delivery
 from vertex_batch.costs.schema import deliveries, jobs
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
+
+_IS_RETRY: ColumnElement[bool] = literal_column(
+    "replace(cost_jobs.labels, 'airflow_retry_', '') <> cost_jobs.labels"
+)
+"""Jobs that sent rows again. The index of these jobs has the same words."""
 
 
 def read_deliveries(connection: Connection, *conditions: ColumnElement[bool]) -> list[Delivery]:
@@ -52,9 +58,15 @@ def read_current(
 
     :param addresses: each a DAG and the address of the answers.
     """
-    at = tuple_(deliveries.c.dag_id, deliveries.c.answers_uri).in_(sorted(addresses))
-    found = read_deliveries(connection, at) if addresses else []
-    return {(each.dag_id, each.answers_uri): each for each in found if not each.replaced_by}
+    of, address = deliveries.c, (deliveries.c.dag_id, deliveries.c.answers_uri)
+    latest = (
+        select(*address, func.max(of.delivered_at))
+        .where(tuple_(*address).in_(sorted(addresses)))
+        .group_by(*address)
+    )
+    is_there = tuple_(*address, of.delivered_at).in_(latest)
+    found = read_deliveries(connection, is_there) if addresses else []
+    return {(each.dag_id, each.answers_uri): each for each in found}
 
 
 def read_retries(connection: Connection, found: Iterable[Delivery]) -> dict[tuple[str, str], str]:
@@ -83,7 +95,7 @@ def select_sent_again(dag_id: str, of: Collection[str]) -> Select[Any]:
     sent_again = or_(
         false(), *(labels.contains(f'"{RETRY_OF_LABEL}": "{key}"', autoescape=True) for key in sorted(of))
     )
-    return select(jobs).where(jobs.c.dag_id == dag_id, sent_again).order_by(jobs.c.create_time)
+    return select(jobs).where(jobs.c.dag_id == dag_id, _IS_RETRY, sent_again).order_by(jobs.c.create_time)
 
 
 def select_ended_after(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -93,7 +105,7 @@ def select_ended_after(*conditions: ColumnElement[bool]) -> Select[Any]:
     is_round = type_coerce(jobs.c.labels, Text).contains(f'"{RETRY_LABEL}"')
     return (
         select(jobs.c.dag_id, jobs.c.run_id)
-        .where(*conditions, jobs.c.rows_ok > 0, is_round, after)
+        .where(*conditions, jobs.c.rows_ok > 0, _IS_RETRY, is_round, after)
         .distinct()
     )
 

@@ -104,6 +104,7 @@ MIGRATIONS = (
     Migration(14, "0014_answer_limits.sql"),
     Migration(15, "0015_kept_deliveries.sql"),
     Migration(16, "0016_delivered_retries.sql"),
+    Migration(17, "0017_delivery_addresses.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -14,6 +14,7 @@ from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
     BigInteger,
     ColumnElement,
     Connection,
+    and_,
     func,
     literal_column,
     or_,
@@ -308,7 +309,8 @@ class CostReader:
 
         :param runs: each a DAG and a run.
         """
-        of_runs = tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs))
+        is_retry: ColumnElement[bool] = literal_column("cost_deliveries.retry_of <> ''")  # as its index says
+        of_runs = and_(is_retry, tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs)))
         with self.reading() as connection:
             found = read_deliveries(connection, of_runs) if runs else []
         return sorted(found, key=lambda each: each.delivered_at)

@@ -128,7 +128,7 @@ def add_job(make: JobOperators) -> JobTasks:
     made = JobTasks(plan or one.submit, (one.wait,), record)
     if not job.results:
         return made
-    retries = _rounds(make, made, one.submit.task_id, prefix)
+    retries = _rounds(make, made, one.submit, prefix)
     delivery = make.deliver(job.results, record, [each.task_id for each in retries])
     delivery.as_teardown(on_failure_fail_dagrun=True)
     delivery << [record, *retries]
@@ -136,7 +136,7 @@ def add_job(make: JobOperators) -> JobTasks:
 
 
 def _rounds(
-    make: JobOperators, first: JobTasks, submit: str, prefix: str
+    make: JobOperators, first: JobTasks, submit: SubmitBatchPredictionJobOperator, prefix: str
 ) -> list[AggregateTokenUsageOperator]:
     """Add a task group for each round of retries: prepare, submit, wait, record_cost.
 
@@ -151,7 +151,8 @@ def _rounds(
     if not job.retry_rows or not job.results:
         return []
     numbers = range(1, job.retry_rows.rounds + 1)
-    tasks = RoundTasks(submit, tuple(f"{prefix}{retry_group(n)}.submit" for n in numbers))
+    submit.round_task_ids = tuple(f"{prefix}{retry_group(n)}.submit" for n in numbers)
+    tasks = RoundTasks(submit.task_id, submit.round_task_ids)
     before: tuple[BaseOperator, ...] = (*first.results, first.bill)
     made = []
     for number in numbers:

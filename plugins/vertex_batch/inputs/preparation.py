@@ -85,6 +85,7 @@ class InputPreparer:
     :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
         not read if their size alone shows that one job may read them.
     :param max_shards: the most jobs that a run may have.
+    :ivar warnings: what the pre-flight has found in the rows of an input that was split.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class InputPreparer:
     ) -> None:
         self._storage, self._uris, self._limits, self._place = storage, tuple(uris), limits, place
         self._log, self._check_for, self._max_shards = log, check_for, max_shards
+        self.warnings: list[str] = []
 
     def prepare(self) -> list[InputPart]:
         """Return what each job reads: one part with the spec's URIs, or the shards.
@@ -201,7 +203,8 @@ class InputPreparer:
             f"{staged.size:,}",
             staged.found,
         )
-        for line in read.report.lines() if read.report else ():
+        self.warnings = read.report.lines() if read.report else []
+        for line in self.warnings:
             self._log.warning("Pre-flight: %s", line)
         written = {each.uri: each for each in staged.objects}
         return [

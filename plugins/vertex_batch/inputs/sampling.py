@@ -18,10 +18,12 @@ class Sample:
 
     :param rows: each with its newline.
     :param of_rows: the number of rows they were chosen from.
+    :param lines: the number of the line of each row, from 1, blank lines included.
     """
 
     rows: tuple[bytes, ...]
     of_rows: int
+    lines: tuple[int, ...] = ()
 
 
 def draw(lines: Iterable[bytes], count: int, seed: int, place: str = "the input") -> Sample:
@@ -35,23 +37,24 @@ def draw(lines: Iterable[bytes], count: int, seed: int, place: str = "the input"
     chance = random.Random(seed).random  # noqa: S311 - not for a secret
     kept: list[tuple[int, bytes]] = []
     seen = size = 0
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         if line.isspace() or not line:
             continue
         seen += 1
         if seen <= count:
-            kept.append((seen, line))
+            kept.append((number, line))
             size += len(line)
         elif (slot := int(chance() * seen)) < count:
             size += len(line) - len(kept[slot][1])
-            kept[slot] = (seen, line)
+            kept[slot] = (number, line)
         else:
             continue
         if size > MAX_SAMPLE_BYTES:
             raise InputUnusableError(
                 place, f"a sample of {count:,} rows has more than {MAX_SAMPLE_BYTES:,} bytes"
             )
-    return Sample(tuple(_ended(line) for _, line in sorted(kept)), seen)
+    kept.sort()
+    return Sample(tuple(_ended(line) for _, line in kept), seen, tuple(number for number, _ in kept))
 
 
 def _ended(line: bytes) -> bytes:

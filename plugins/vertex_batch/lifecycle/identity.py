@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from vertex_batch.vertex.labels import (
@@ -140,10 +140,13 @@ class Intent:
 
     @classmethod
     def from_dict(cls, data: object) -> Intent | None:
-        """Read a stored intent; None if nothing is stored or it is not an intent."""
+        """Read a stored intent; None if nothing is stored or it is not an intent.
+
+        Keys of a newer version are ignored: a worker of that version may have crashed after its POST.
+        """
         if not isinstance(data, dict):
             return None
         try:
-            return cls(**data)
+            return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
         except TypeError:
             return None

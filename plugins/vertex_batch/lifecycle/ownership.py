@@ -94,10 +94,15 @@ def who_waits(
     for run_id, tasks in runs.items():
         candidates = (task for name in tasks for task in _identities(deployment, dag_id, run_id, name))
         if task := next((each for each in candidates if each.task_key == wanted), None):
-            over = all(state in _ENDED_TASK_STATES for state in tasks.values())
+            over = have_ended(tasks.values())
             deferred = sum(state == "deferred" for state in tasks.values())
             return Owner(Ownership.ORPHAN if over else Ownership.WAITED_FOR, task, deferred)
     return Owner(Ownership.UNKNOWN)
+
+
+def have_ended(states: Iterable[str | None]) -> bool:
+    """Whether tasks in these states have ended, and no later try of them follows."""
+    return all(state in _ENDED_TASK_STATES for state in states)
 
 
 def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery
-from vertex_batch.costs.deliveries import answers_stay
+from vertex_batch.costs.deliveries import Lacking, answers_stay
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
@@ -157,7 +157,11 @@ class DeliverResultsOperator(SpecOperator):
             "manifest": written.place.manifest,
             **{name: value for name, value in written.manifest.items() if name not in ("version", "files")},
             **(
-                {"kept_run": written.kept.run_id, "kept_answers": written.kept.delivered}
+                {
+                    "kept_run": written.kept.run_id,
+                    "kept_answers": written.kept.delivered,
+                    "kept_exceptions": written.kept.exceptions,
+                }
                 if written.kept
                 else {}
             ),
@@ -245,11 +249,13 @@ class DeliverResultsOperator(SpecOperator):
     def _facts(self, context: Context, run: RunBills) -> dict[str, Any]:
         """Whose delivery it is, for the manifest."""
         ti, chosen = context["ti"], overridden(context.get("params") or {}, self.overrides or {})
+        retried = retried_run(context)
         return {
             "dag_id": ti.dag_id,
             "run_id": ti.run_id,
             "run_date": self.run_date,
             "input_is_chosen": "inputs" in chosen and not run.is_retry,
+            **({"retry_of": retried} if retried else {}),
         }
 
     def _record(self, context: Context, table: CostTable, run: RunBills, written: Written) -> None:
@@ -342,7 +348,9 @@ def _beside(written: Written, to: str, task_id: str) -> str:
     if written.kept is None:
         return ""
     if better := written.better:
-        stay = answers_stay(better.delivered, to)
+        is_of_same_run = better.run == (written.manifest["dag_id"], written.manifest["run_id"])
+        again = "" if is_of_same_run else better.retry_of or better.run_id
+        stay = answers_stay(better.delivered, to, Lacking(better.exceptions, better.dag_id, again))
         if not written.manifest["delivered"]:
             return stay
         return (

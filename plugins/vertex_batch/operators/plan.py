@@ -27,9 +27,9 @@ from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import Mode, RowRules
-from vertex_batch.tasks.choices import skip_if_retry, skip_unless_chosen
+from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
-from vertex_batch.tasks.outcome import explained
+from vertex_batch.tasks.outcome import explained, note
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -114,14 +114,23 @@ class PlanInputsOperator(SpecOperator):
         earlier = InputPlan.from_dict(stored)
         if earlier and stored["epoch"] == epoch:
             self.log.info("Using the plan that an earlier try of this task made")
+            self._note(context, stored.get("warnings", ()))
             return earlier
         active = self._active_jobs(context)
-        plan = self._look(context)
+        plan, warnings = self._look(context)
         self._cancel_unused(active, len(plan.parts))
-        store.set(PLAN_STORE_KEY, {"epoch": epoch, **plan.to_dict()}, retention=NEVER_EXPIRE)
+        kept = {"epoch": epoch, **plan.to_dict(), **({"warnings": warnings} if warnings else {})}
+        store.set(PLAN_STORE_KEY, kept, retention=NEVER_EXPIRE)
+        self._note(context, warnings)
         return plan
 
-    def _look(self, context: Context) -> InputPlan:
+    def _note(self, context: Context, warnings: Sequence[str]) -> None:
+        """Show in a dry run what was found in the rows of all shards. Their own tasks do not read them."""
+        for line in warnings if is_dry_run(context) else ():
+            note(context, self.log, f"Pre-flight: {line}.", is_logged=True)
+
+    def _look(self, context: Context) -> tuple[InputPlan, list[str]]:
+        """Make a plan, and say what the pre-flight has found if it is of shards."""
         uris = patterns(self.inputs)
         wish = _sample_wish(context)
         if all(uri.startswith("bq://") for uri in uris):
@@ -130,7 +139,7 @@ class PlanInputsOperator(SpecOperator):
                     "A BigQuery table cannot be sampled. Nothing was submitted",
                     "leave `sample` empty, or name a table with fewer rows as `input`",
                 )
-            return InputPlan(InputPart(PartKind.WHOLE, tuple(uris)), [])
+            return InputPlan(InputPart(PartKind.WHOLE, tuple(uris)), []), []
         storage = open_storage(self.gcp_conn_id)
         storage.check_output(self.output_uri)
         place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
@@ -146,7 +155,7 @@ class PlanInputsOperator(SpecOperator):
         )
         with self._staging(place):
             parts = [preparer.sample(wish)] if wish else preparer.prepare()
-            return plan_of(parts, storage, place)
+            return plan_of(parts, storage, place), preparer.warnings
 
     def _active_jobs(self, context: Context) -> list[tuple[JobId, int]]:
         """The run's active jobs with their map indices, by their labels.

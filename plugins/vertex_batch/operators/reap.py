@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 OwnerOf = Callable[[BatchPredictionJob], Owner]
+FindOwners = Callable[[], OwnerOf]
+"""Asks Airflow again: a person may clear a run while the jobs of others are being cancelled."""
 PlacesOf = Callable[[str], Iterable[tuple[str | None, str | None]]]
 """A connection -> projects and locations."""
 REPORT, CANCEL = "report", "cancel"
@@ -91,11 +93,11 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
             raise AirflowFailException(message)
         hook = LiteLLMHook(self.litellm_conn_id)
-        owner_of = _owner_finder(context)
+        find_owners = partial(_owner_finder, context)
         with explained(context, self.log):
             places = self._places(hook)
             with hook.client() as client:
-                return self._look(client, places, owner_of)
+                return self._look(client, places, find_owners)
 
     def _places(self, hook: LiteLLMHook) -> list[Place]:
         if self.project or self.location:
@@ -105,7 +107,9 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         places = [Place(project, location) for project, location in completed if project and location]
         return sorted(places) or [find_place(hook, None, None, "Nothing was searched")]
 
-    def _look(self, client: BatchClient, places: Sequence[Place], owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _look(
+        self, client: BatchClient, places: Sequence[Place], find_owners: FindOwners
+    ) -> list[dict[str, Any]]:
         """Check all locations. A failure in one location does not stop the others.
 
         :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
@@ -116,7 +120,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         for step in (self._reap, self._record):
             for place in places:
                 try:
-                    found += step(client, place, owner_of)
+                    found += step(client, place, find_owners)
                 except VertexBatchError as error:
                     self.log.warning("Could not finish checking %s/%s: %s", *place, error)
                     errors.append(error)
@@ -124,15 +128,19 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return found
 
-    def _reap(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _reap(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, Any]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
-        owned = [(job, owner_of(job).ownership) for job in active]
-        return [
-            self._act(client, place, job, owner) for job, owner in owned if owner is not Ownership.WAITED_FOR
-        ]
+        owner_of, found = find_owners(), []
+        for job in active:
+            owner = owner_of(job).ownership
+            if owner is Ownership.ORPHAN and self.action == CANCEL:
+                owner = find_owners()(job).ownership
+            if owner is not Ownership.WAITED_FOR:
+                found.append(self._act(client, place, job, owner))
+        return found
 
-    def _record(self, client: BatchClient, place: Place, owner_of: OwnerOf) -> list[dict[str, Any]]:
+    def _record(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, Any]]:
         """Record jobs that ended without a bill.
 
         :raises VertexBatchError: a job could not be recorded; the others were.
@@ -140,7 +148,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         days = float(self.record_days)
         if days <= 0:
             return []
-        now = datetime.now(UTC)
+        now, owner_of = datetime.now(UTC), find_owners()
         since = (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
         unbilled = UnbilledJobs(client, place, self.settings_of, self.log)
         recent = _ours(client, place, f'create_time>="{since}"')

@@ -28,7 +28,7 @@ from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chos
 from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.rounds import RoundJobs, RoundTasks
+from vertex_batch.tasks.rounds import RoundJobs, RoundTasks, check_rows_are_free
 from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 _PAID_XCOM = "paid_rows"
@@ -107,6 +107,9 @@ class PrepareRetryOperator(SpecOperator):
     def _prepare(self, context: Context) -> list[InputPart]:
         retried = retried_run(context)
         run_id = retried if self.round == 1 else None
+        if retried or context["dag_run"].clear_number or context["ti"].max_tries > (self.retries or 0):
+            group = self.rounds.first.removesuffix("submit")
+            check_rows_are_free(context, retried or context["ti"].run_id, group)
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             chains = RoundJobs(context, client, self.rounds, run_id).chains(self.round - 1)
             self._retry_of = RoundJobs(context, client, self.rounds, retried).retry_of

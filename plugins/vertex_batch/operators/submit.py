@@ -39,6 +39,7 @@ from vertex_batch.tasks.delivery_order import VersionNotReadError, check_deliver
 from vertex_batch.tasks.gate import BudgetGate, BudgetSettings, InputFiles
 from vertex_batch.tasks.kill import KillSwitch
 from vertex_batch.tasks.outcome import end_dry_run, explained, note
+from vertex_batch.tasks.rounds import cancel_rounds
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.request import build_request
@@ -145,6 +146,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.spec = spec
         self.answers = answers
         self.money = money or BudgetSettings()
+        self.round_task_ids: Sequence[str] = ()
+        """Tasks that submit rows of this job again, in later rounds."""
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
 
@@ -249,6 +252,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             def before_intent() -> None:
                 may_create()
                 gate.check(self._known_rows(self._preflight(request, files, place, client)))
+                cancel_rounds(context, client, place, self.round_task_ids, self.log)
 
             submitter = Submitter(
                 client,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -111,6 +111,11 @@ class Report:
                 return
         if sum(kept.severity is finding.severity for kept in self.findings) < MAX_FINDINGS:
             self.findings.append(finding)
+
+    def moved(self, places: Mapping[str, str]) -> Report:
+        """The same findings, at the places that some of their places stand for."""
+        found = [replace(each, place=places.get(each.place, each.place)) for each in self.findings]
+        return replace(self, findings=found)
 
     @property
     def is_hopeless(self) -> bool:

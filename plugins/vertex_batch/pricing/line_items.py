@@ -13,6 +13,7 @@ from vertex_batch.pricing.rates import Basis, Rate, Unpriced
 from vertex_batch.usage import CacheTtl, Kind, Modality, Tier, Unit, UsageKey
 
 _KINDS, _MODALITIES = tuple(Kind), tuple(Modality)
+LineOrder = tuple[str, int, int, str, str, date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def price(
     ]
 
 
-def line_order(key: UsageKey | LineItem) -> tuple[str, int, int, str, str, date]:
+def line_order(key: UsageKey | LineItem) -> LineOrder:
     """The order of lines on a bill: by model, then kind and modality as their enums list them."""
     place = _KINDS.index(key.kind), _MODALITIES.index(key.modality)
     return key.model, *place, key.tier, key.cache_ttl, key.priced_on or date.min

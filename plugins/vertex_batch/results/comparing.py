@@ -32,6 +32,7 @@ class Manifest(msgspec.Struct, frozen=True):
     :param rewritten_objects: of the input, written again after the jobs were created, so that the jobs may
         have read other rows.
     :param other_prompts: answers to another prompt than their input row has.
+    :param retry_of: the earlier run whose rows its run has sent again; empty for an ordinary run.
     :param earlier: the delivery of another input that was here before.
     """
 
@@ -44,7 +45,9 @@ class Manifest(msgspec.Struct, frozen=True):
     rewritten_objects: int = 0
     other_prompts: int = 0
     delivered: int = 0
+    exceptions: int = 0
     exceptions_by_reason: dict[str, int] = {}
+    retry_of: str = ""
     jobs: list[str] = []
     earlier: Earlier | None = None
 

@@ -98,7 +98,7 @@ def owner(context: Context) -> dict[str, Any]:
     return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
 
 
-def _find_run(dag_id: str, run_id: str) -> DagRunResult | None:
+def find_run(dag_id: str, run_id: str) -> DagRunResult | None:
     """Return a run of a DAG; None: Airflow does not know it.
 
     :raises AirflowRuntimeError: Airflow's API server does not answer. A retry may succeed.
@@ -119,7 +119,7 @@ def _find_run(dag_id: str, run_id: str) -> DagRunResult | None:
 def run_facts(dag_id: str, run_id: str) -> dict[str, Any]:
     """What the cost table stores about another run; empty if Airflow does not know the run."""
     try:
-        run = _find_run(dag_id, run_id)
+        run = find_run(dag_id, run_id)
     except Exception:  # noqa: BLE001 - whatever it is, a bill without a logical date is better than none
         return {}
     if run is None:
@@ -207,7 +207,7 @@ def check_retried_day(context: Context, timezone: str, consequence: str) -> None
 def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
     """The run whose rows are sent again, and the day that was entered for it; None: it is not known."""
     run_id = retried_run(context)
-    return run_with_dates(run_id, lambda each: _find_run(context["ti"].dag_id, each)) if run_id else None
+    return run_with_dates(run_id, lambda each: find_run(context["ti"].dag_id, each)) if run_id else None
 
 
 def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:

@@ -7,14 +7,20 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.errors import StillRunningError
+from airflow.sdk import DagRunState, TaskInstanceState
+
+from vertex_batch.errors import StillRunningError, TransientError
+from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key, map_index_of
+from vertex_batch.lifecycle.ownership import have_ended
+from vertex_batch.log import Log
 from vertex_batch.results import JobChain
-from vertex_batch.tasks.context import identity, pulled
+from vertex_batch.tasks.choices import earlier_run
+from vertex_batch.tasks.context import find_run, identity, pulled
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, RETRY_OF_LABEL
-from vertex_batch.vertex.names import Place
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -38,6 +44,64 @@ class RoundTasks:
     def of(self, number: int) -> str:
         """The submit task of a round; 0 is the first submission."""
         return self.retries[number - 1] if number else self.first
+
+
+class RowsTakenError(TransientError):
+    """Another run may be about to send the same rows again.
+
+    :param run_id: of the other run.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(
+            f"Run {run_id} of this DAG is not over, and may send the same rows again. They would be paid for"
+            " twice. Nothing was submitted. A retry checks again; run this again once that run is over."
+        )
+
+
+def check_rows_are_free(context: Context, target: str, group: str) -> None:
+    """See that no other run sends rows of a run again at the same time. Of two runs, the first to start may.
+
+    A run prepares its rows some time before its job exists, so its job alone does not show it.
+
+    :param target: the id of the run whose rows are sent again.
+    :param group: what the ids of the tasks of this job begin with.
+    :raises RowsTakenError: another run, or that run itself, does. A retry succeeds once that run is over.
+    """
+    ti, mine = context["ti"], context["dag_run"].start_date
+    for run_id, tasks in ti.get_task_states(dag_id=ti.dag_id).items():
+        ended = have_ended(state for name, state in tasks.items() if name.startswith(group))
+        if run_id == ti.run_id or ended or not (other := find_run(ti.dag_id, run_id)):
+            continue
+        if target not in {run_id, earlier_run(other.conf or {})} or other.state != DagRunState.RUNNING:
+            continue
+        if other.start_date and (mine is None or (other.start_date, run_id) < (mine, ti.run_id)):
+            raise RowsTakenError(run_id)
+
+
+def cancel_rounds(
+    context: Context, client: BatchClient, place: Place, task_ids: Sequence[str], log: Log
+) -> None:
+    """Cancel jobs of rounds that were cleared together with the job whose rows they send again.
+
+    Call this before that job is created anew. Otherwise they would run, and be paid for, until their own
+    tasks begin, which is after that job has ended.
+
+    :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.
+    """
+    if not task_ids:
+        return
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
+    for task_id in task_ids:
+        of_task = [state for name, state in states.items() if name.rpartition("_")[0] == task_id]
+        if not of_task or any(state not in {None, TaskInstanceState.REMOVED} for state in of_task):
+            continue
+        for job in find_group_jobs(client, place, replace(identity(context), task_id=task_id).group_key):
+            if not job.state.is_terminal:
+                log.info("Cancelling job %s: its rows are submitted again with all others", job.job_id)
+                request_cancel(client, JobId(*place, job.job_id))
 
 
 class RoundJobs:
@@ -78,13 +142,13 @@ class RoundJobs:
         """The jobs that ran rows of a round again, and have ended."""
         tasks = self._tasks.retries[number:]
         found = [job for task_id in tasks for job in self._listed(place, task_id)]
-        if number == 0:
-            key = self._key(self._tasks.first)
-            found += self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"')
-        active = next((job for job in found if not job.state.is_terminal), None)
-        if active and self._is_other:  # in its own run, the submit task will find it
+        key = self._key(self._tasks.first)
+        of_others = list(self._client.list(*place, filter=f'labels.{RETRY_OF_LABEL}="{key}"'))
+        # A job of the present run is found by its submit task.
+        awaited = [*found, *of_others] if self._is_other else of_others
+        if active := next((job for job in awaited if not job.state.is_terminal), None):
             raise StillRunningError(active.job_id, active.state)
-        return [job for job in found if job.state.is_terminal]
+        return [job for job in (*found, *of_others) if job.state.is_terminal]
 
     def _chains(self, task_id: str) -> Iterator[JobChain]:
         """The chains of one submit task.

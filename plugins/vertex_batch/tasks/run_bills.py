@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs import Bill, JobFilter
+from vertex_batch.costs import Bill
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.results import AttemptOutput, add_rounds, attempts_of, output_of
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import identity, pulled
 from vertex_batch.tasks.shards import PartsReport
-from vertex_batch.vertex.labels import RETRY_OF_LABEL
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -100,13 +99,17 @@ class RecordedRun:
             for job in recorded.get("jobs", ())
             if {"project", "location", "job_id"} <= job.keys()
         ]
-        return [bill for key in keys if (bill := self._table.bill(key))]
+        return self._read(keys)
 
     def _earlier_retries(self, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
         """The bills of other runs that have sent rows of the same run again."""
         known = {bill.job.key for bills in rounds for bill in bills}
         submit = f"{self._record_task_id.removesuffix('record_cost')}submit"
         label = replace(identity(self._context), run_id=run_id, task_id=submit).group_key
-        found = self._table.jobs(JobFilter(dag_id=self._context["ti"].dag_id))
-        jobs = [each.job.key for each in found if each.job.labels.get(RETRY_OF_LABEL) == label]
-        return [bill for key in jobs if key not in known and (bill := self._table.bill(key))]
+        found = self._table.sent_again(self._context["ti"].dag_id, [label])
+        return self._read([each.job.key for each in found if each.job.key not in known])
+
+    def _read(self, keys: Sequence[JobId]) -> list[Bill]:
+        """The bills of some jobs, of which a shard each may be one, in one transaction."""
+        with self._table.snapshot() as table:
+            return [bill for key in keys if (bill := table.bill(key))]

@@ -93,10 +93,38 @@ def test_search_queries_make_the_total_an_at_least(book):
     assert (queries.tokens, queries.unit, queries.amount_usd) == (1, "query", None)  # Gemini 2.x: by prompt
 
 
-def test_a_bill_without_rows_is_nothing_and_says_so(book):
-    bill = make_bill(JOB, scanned(), book, stats=CompletionStats(successful_count=2))
-    assert bill.total == Total(Decimal(0), complete=True)
-    assert bill.flags == ("Vertex counts 2 successful rows, the output holds 0",)
+def test_a_bill_without_rows_is_nothing(book):
+    assert make_bill(JOB, scanned(), book).total == Total(Decimal(0), complete=True)
+
+
+@pytest.mark.parametrize(
+    ("case", "rows", "stats", "lost"),
+    [
+        ("no row was written", (), {"successful_count": 2}, 2),
+        ("one of three", ("ok", "ok"), {"successful_count": 3}, 1),
+        (
+            "an answer, beside a row that failed",
+            ("ok", "failed"),
+            {"successful_count": 2, "failed_count": 1},
+            1,
+        ),
+        ("what is missing has failed", ("ok",), {"successful_count": 1, "failed_count": 1}, 0),
+        ("Vertex counts a failed row as successful", ("ok", "failed"), {"successful_count": 2}, 0),
+        ("a row that cannot be read is unknown for that reason", ("ok", "cut"), {"successful_count": 2}, 0),
+        ("more rows than Vertex counts", ("ok", "ok"), {"successful_count": 1}, 0),
+        ("Vertex does not know", ("ok",), {"successful_count": -1, "failed_count": -1}, 0),
+        ("Vertex does not say", ("ok",), None, 0),
+    ],
+)
+def test_answers_that_vertex_counts_and_the_output_does_not_hold_make_the_total_an_at_least(
+    book, case, rows, stats, lost
+):
+    forms = {"ok": answered(promptTokenCount=1), "failed": {"status": "Bad", "response": {}}, "cut": b"{"}
+    counted = CompletionStats(**stats) if stats else None
+    bill = make_bill(JOB, scanned(*(forms[row] for row in rows)), book, stats=counted)
+    reason = f"Vertex counts {lost} more successful rows than the output holds"
+    assert any(reason in item.reason for item in bill.line_items) is bool(lost), case
+    assert bill.total.complete is (not lost and "cut" not in rows), case
 
 
 def test_usage_keeps_the_size_of_rows_so_that_it_can_be_priced_anew(book):

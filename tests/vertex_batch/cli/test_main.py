@@ -167,14 +167,23 @@ class TestValidate:
         assert [said in note for note in notes] == ([True] if said else [])
 
     def test_two_jobs_that_deliver_to_the_same_file_are_noted(self, run, tmp_path):
-        for name, to in (("a", "{{ run_date }}"), ("b", "{{ run_date }}"), ("c", "{{ job_name }}")):
+        for name, to in (("a", "{{ run_date }}"), ("b", "{{run_date}}"), ("c", "{{ job_name }}")):
             text = f"results: {{to: 'gs://bucket/answers/{to}.jsonl'}}\n"
             (tmp_path / f"{name}.yaml").write_text(GOOD + text)
-        note, _ = run("validate", tmp_path)[2].splitlines()
-        assert note == (
+        note, _ = run("validate", tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml")[
+            2
+        ].splitlines()
+        assert note.startswith(
             f"{tmp_path}/b.yaml: note: job b: delivers to gs://bucket/answers/{{{{ run_date }}}}.jsonl, as"
-            f" {tmp_path}/a.yaml, job a does. The later delivery replaces the earlier one."
+            f" {tmp_path}/a.yaml, job a does. Only one delivery can be there. It is usually the later one."
         )
+
+    def test_two_jobs_of_a_run_that_deliver_to_the_same_file_are_noted(self, run, tmp_path):
+        text = "results: {to: 'gs://bucket/answers.jsonl'}\njobs: {one: {}, two: {}}\n"
+        (tmp_path / "a.yaml").write_text(GOOD + text)
+        note, _ = run("validate", tmp_path)[2].splitlines()
+        assert "job two: delivers to gs://bucket/answers.jsonl" in note
+        assert "Both are of the same run and may be written at the same time" in note
 
     def test_json_has_the_same_for_machines(self, run, tmp_path):
         (tmp_path / "a.yaml").write_text(GOOD + "nam: x\n")

@@ -99,6 +99,16 @@ def test_a_plan_of_a_sample_shows_what_the_sample_and_what_all_rows_cost(run, ve
     assert vertex.admin.jobs() == []
 
 
+def test_the_findings_of_a_sample_name_the_row_in_the_input(run, vertex, spec):
+    vertex.gcs.put("gs://demo-bucket/drawn/a.jsonl", ROW * 5)
+    vertex.gcs.put("gs://demo-bucket/drawn/b.jsonl", ROW + b"\n" + b"no JSON\n" + ROW + b"{}\n")
+    asked = ["plan", spec, "--date", DAY, "--input", "gs://demo-bucket/drawn/*.jsonl", "--sample", "9"]
+    [job] = json.loads(run(*asked, "--json")[1])["jobs"]
+    found = {each["place"] for each in job["findings"] if "jsonl" in each["place"]}
+    assert found == {f"gs://demo-bucket/drawn/b.jsonl:{line}" for line in (3, 5)}
+    assert "memory:" not in run(*asked)[1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

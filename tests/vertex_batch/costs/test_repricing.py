@@ -12,9 +12,9 @@ from sqlalchemy.pool import NullPool
 
 from vertex_batch.billing import repricing
 from vertex_batch.costs import JobFilter, Total
-from vertex_batch.pricing import Basis, PriceBook, SpecPrices
+from vertex_batch.pricing import Basis, PriceBook, SpecPrices, price
 from vertex_batch.pricing.sources import LiteLLMPrices
-from vertex_batch.usage import Kind, Tier
+from vertex_batch.usage import Kind, Tier, UsageKey
 from vertex_batch.vertex.names import JobId
 
 DAY = date(2026, 11, 21)
@@ -133,3 +133,35 @@ def test_what_was_counted_again_keeps_the_specs_price_where_the_spec_is_not_know
     ]
     known = PriceBook([SpecPrices(None, DAY), *book.sources])
     assert repricing.keeping_spec_prices(fresh, bill(items=[stated]), known) == list(fresh)
+
+
+@pytest.mark.parametrize(
+    ("case", "stated", "before", "after", "tokens"),
+    [
+        ("the list gets a long-context rate", {"input": 9}, "", "_above_200k_tokens", {"standard": 301}),
+        ("it loses its rate", {"input": 9}, "_above_200k_tokens", "", {"standard": 301}),
+        (
+            "the spec has only the long one",
+            {"input_long_context": 9},
+            "",
+            "",
+            {"standard": 1, "long_context": 300},
+        ),
+    ],
+)
+def test_tokens_are_billed_once_when_tiers_change_beside_a_price_of_a_spec(
+    bill, case, stated, before, after, tokens
+):
+    def lists(long):
+        prices = {"input_cost_per_token_batches": "1e-07", f"input_cost_per_token{long}_batches": "2e-07"}
+        return LiteLLMPrices({"gemini-2.5-flash": prices}, "list", DAY)
+
+    key = UsageKey("gemini-2.5-flash", Kind.INPUT)
+    usage = {key: 1, replace(key, tier=Tier.LONG_CONTEXT): 300}
+    recorded = PriceBook([SpecPrices({"gemini-2.5-flash": stated}, DAY), lists(before)])
+    made = replace(bill(items=price(usage, recorded, "us-central1", DAY)), usage=usage)
+    items = repricing.repriced_items(made, PriceBook([lists(after)]))
+    assert {item.tier: item.tokens for item in items} == tokens, case
+    assert all(item.amount_usd == item.tokens * item.unit_price_usd for item in items), case
+    agreed = [item for item in items if item.basis is Basis.SPEC]
+    assert [item.unit_price_usd for item in agreed] == [Decimal("9e-06")], case

@@ -32,7 +32,8 @@ def test_rows_come_in_the_order_of_the_input_each_once():
 
 
 def test_a_sample_larger_than_the_input_is_all_of_it_without_its_blank_lines():
-    assert draw([b"a\n", b"\n", b" \r\n", b"b"], 10, 0).rows == (b"a\n", b"b\n")
+    drawn = draw([b"a\n", b"\n", b" \r\n", b"b"], 10, 0)
+    assert (drawn.rows, drawn.lines) == ((b"a\n", b"b\n"), (1, 4))
 
 
 def test_a_sample_that_does_not_fit_into_memory_is_refused(monkeypatch):

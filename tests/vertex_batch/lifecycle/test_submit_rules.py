@@ -201,6 +201,10 @@ class TestSubmit:
     def test_reads_a_foreign_stored_value_as_no_intent(self, junk):
         assert Intent.from_dict(junk) is None
 
+    def test_reads_the_intent_of_a_worker_with_a_newer_version(self):
+        """That worker may have crashed after its POST: as no intent, it would be sent again at once."""
+        assert Intent.from_dict({**WANTED.to_dict(), "of_a_later_version": 1}) == WANTED
+
     def test_keeps_an_intent_through_the_store(self):
         assert Intent.from_dict(WITH_ID.to_dict()) == WITH_ID
 

@@ -209,6 +209,23 @@ def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, co
     assert TO not in str(error.value)
 
 
+def test_what_a_better_delivery_lacks_is_counted_with_the_command_that_sends_it(vertex, context, capsys):
+    ended(vertex, context, mix={Trait.FAILED: 0.5})
+    with contextlib.suppress(AirflowFailException):
+        deliver(context)
+    first = context["ti"].run_id
+    again = f" To send only these again, run `vertex-batch retry-rows nightly {first}`."
+    # A run that was cleared has other jobs now, and would send rows again that have an answer.
+    for run_id, advice in ((first, ""), ("manual__again", again)):
+        context["ti"].run_id = run_id
+        ended(vertex, context, "CANCELLED", timeline=[Step(state="RUNNING", seconds=1)], finished=0.1, mix={})
+        kept = deliver(context)
+        lacking = f"stay at {TO}; {FAILED} of its rows have no answer.{advice} The 2 of this delivery are in"
+        assert lacking in context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+        assert "nothing to do" not in capsys.readouterr().out
+        assert (kept["kept_run"], kept["kept_exceptions"]) == (first, FAILED)
+
+
 def test_the_failure_of_a_run_that_was_cancelled_before_any_answer_follows_from_that(vertex, context):
     ended(vertex, context, mix={})
     deliver(context)

@@ -36,6 +36,7 @@ from vertex_batch.operators.announce import AnnounceResultsOperator
 from vertex_batch.preflight import Report, report_data
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.tasks.context import NOTHING_SUBMITTED_XCOM, PART_XCOM
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
 
 _FOLDERS = itertools.count()
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
@@ -385,6 +386,22 @@ def test_rows_that_are_certain_to_fail_are_compared_with_the_limits_of_the_run(
         night.submit(part, index, **limits)
     warning = "2 of 4 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.1` allows"
     assert capsys.readouterr().out.count(warning) == 1
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_dry_run_of_a_split_input_notes_what_is_wrong_in_the_rows_of_all_shards(vertex, night, dry_run):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2) + b'{"request": {"contents": []}}\n' * 2)
+    night.context["params"] = {"dry_run": dry_run}
+    for _ in range(2):  # a retry uses the plan of the try before
+        night.context["ti"].xcoms.pop(("plan_inputs", OUTCOME_XCOM), None)
+        assert len(night.plan(max_rows=2)) == 2
+        noted = night.context["ti"].xcoms.get(("plan_inputs", OUTCOME_XCOM))
+        if dry_run:
+            assert noted["is_note"]
+            assert f"Pre-flight: {night.folder}/in/a.jsonl:3: " in noted["message"]
+            assert noted["message"].endswith("(this row fails; the same in 1 more).")
+        else:
+            assert noted is None
 
 
 def test_each_shard_says_which_it_is(vertex, night):

@@ -65,6 +65,22 @@ def test_cancels_only_what_it_knows_to_be_over(vertex, context, jobs):
     assert set(reap(context, action="cancel")) == {jobs["deleted"]}
 
 
+def test_a_run_that_is_cleared_while_another_job_is_cancelled_keeps_its_job(vertex, context, monkeypatch):
+    over = {"submit": "success", "wait": "failed"}
+    runs = {"one": over, "two": over}
+
+    def states(dag_id):
+        """A person clears the other run as soon as the first job is being cancelled."""
+        waits = {"submit": "scheduled", "wait": None} if cancelled(vertex) else over
+        first = cancelled(vertex)[:1]
+        return {name: over if made.get(name) in first else waits for name in runs}
+
+    monkeypatch.setattr(context["ti"], "get_task_states", states)
+    made = {name: job_of(vertex, name) for name in runs}
+    reap(context, action="cancel")
+    assert len(cancelled(vertex)) == 1
+
+
 def test_an_action_that_does_not_exist_is_refused(vertex, context, jobs):
     with pytest.raises(AirflowFailException, match="Nothing was cancelled"):
         reap(context, action="delete")

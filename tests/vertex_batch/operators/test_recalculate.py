@@ -120,6 +120,17 @@ def test_a_job_that_was_deleted_at_vertex_is_counted_from_its_recorded_output(ve
     assert (after.rows, after.total, after.job) == (before.rows, before.total, before.job)
 
 
+def test_answers_that_the_output_has_lost_stay_unknown_when_vertex_has_no_counts_any_more(vertex, job, table):
+    path = output_file(vertex, job)
+    vertex.gcs.put(path, vertex.gcs.get(path).splitlines(keepends=True)[0])
+    RecountJobsOperator(task_id="recount", job_ids=job).execute({})
+    before = table.bill(JobId(PROJECT, LOCATION, job))
+    assert not before.total.complete
+    vertex.admin.delete_job(job)
+    assert RecountJobsOperator(task_id="recount", job_ids=job).execute({})["changed"] == 0
+    assert table.bill(JobId(PROJECT, LOCATION, job)).total == before.total
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -390,6 +390,17 @@ def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
     assert any("billed by an earlier job" in flag for flag in bills[1].flags)
 
 
+def test_the_rows_of_another_input_do_not_hide_that_an_adopted_job_resumed_one(vertex, context, table):
+    """A submit task that is cleared while a resumed job runs adopts it, but has counted its own input."""
+    first = ended(vertex, mix={Trait.FAILED: 0.5})
+    adopted = replace(resume(vertex, first), input_uris=(INPUT,), input_rows=ROWS)
+    for reference in (first, adopted):
+        record(reference, context)
+    bills = [bill_of(table, reference) for reference in (first, adopted)]
+    assert bills[1].rows.copied == bills[0].rows.ok > 0
+    assert sum(bill.total.amount for bill in bills) == sum_by_hand(vertex, adopted)
+
+
 def test_an_ordinary_input_is_no_resumed_one(vertex, context, table):
     reference = ended(vertex, mix={})
     record(reference, context)

@@ -13,9 +13,11 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from msgspec import structs
+from sqlalchemy import select
 
 from local.emulator.admin import Match, Order, Output, RowRule, Scenario, Step, Trait
 from vertex_batch.costs import JobFilter
+from vertex_batch.costs.schema import jobs
 from vertex_batch.errors import StillRunningError
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
@@ -24,11 +26,12 @@ from vertex_batch.operators import (
     SubmitBatchPredictionJobOperator,
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
-from vertex_batch.tasks.rounds import RoundTasks
+from vertex_batch.tasks.rounds import RoundTasks, RowsTakenError
 
 _FOLDERS = itertools.count()
 TASKS = RoundTasks("submit", ("retry_1.submit", "retry_2.submit"))
 QUICK = [Step(state="PENDING", seconds=0), Step(state="RUNNING", seconds=0)]
+FIRST = "scheduled__2026-11-22"
 DEATH = {"end": "FAILED", "error_code": 13}
 
 
@@ -92,6 +95,7 @@ class Run:
                 output_uri=f"{self.folder}/out/",
                 **arguments,
             )
+        task.round_task_ids = () if part else TASKS.retries
         task.render_template_fields(self.context)
         job = task.execute(self.context)
         self.context["ti"].xcom_push("return_value", job)
@@ -106,6 +110,20 @@ class Run:
             rest_is_sent_again=True,
         ).execute(self.context)
         self.context["ti"].xcom_push("return_value", waited)
+
+    def start_job(self, task_id: str, part: dict[str, Any]) -> None:
+        """Submit a part without waiting for its job."""
+        self.turn_to(task_id, 0)
+        with DAG("nightly", schedule=None):
+            task = SubmitBatchPredictionJobOperator(
+                task_id=task_id,
+                model="gemini-2.5-flash",
+                inputs="-",
+                output_uri=f"{self.folder}/out/",
+                part=part,
+            )
+        task.render_template_fields(self.context)
+        task.execute(self.context)
 
     def prepare(self, number: int = 1, **changes: Any) -> list[dict[str, Any]]:
         self.turn_to(f"retry_{number}.prepare")
@@ -403,18 +421,82 @@ def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
     run.submit()
     parts = run.prepare(1)
     run.script(timeline=[Step(state="PENDING", seconds=None)])
-    run.turn_to("retry_1.submit", 0)
-    with DAG("nightly", schedule=None):
-        task = SubmitBatchPredictionJobOperator(
-            task_id="retry_1.submit",
-            model="gemini-2.5-flash",
-            inputs="-",
-            output_uri=f"{run.folder}/out/",
-            part=parts[0],
-        )
-    task.render_template_fields(run.context)
-    task.execute(run.context)
+    run.start_job("retry_1.submit", parts[0])
     run.begin_retry_of_this_run()
+    with pytest.raises(StillRunningError):
+        run.prepare(1)
+
+
+@pytest.mark.parametrize(("state", "calls"), [(None, 1), ("removed", 1), ("deferred", 0), ("success", 0)])
+def test_a_job_of_a_round_ends_when_its_run_is_cleared_and_not_when_its_task_waits_for_it(run, state, calls):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    parts = run.prepare(1)
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.start_job("retry_1.submit", parts[0])
+    of_round = run.vertex.admin.jobs()[-1].id
+    run.script()
+    run.context["ti"].max_tries += 4  # a person clears the submit task
+    run.context["ti"].states = {"retry_1.submit_0": state, "retry_2.submit": None}
+    run.submit()
+    assert len(run.vertex.admin.job(of_round).cancel_calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("case", "minutes", "retry_of", "state", "is_taken"),
+    [
+        ("it has prepared its rows, and has no job yet", -1, FIRST, "running", True),
+        ("it sends rows of another run", -1, "manual__another", "running", False),
+        ("it is an ordinary run", -1, "", "running", False),
+        ("it is over", -1, FIRST, "success", False),
+        ("this run started before it", 1, FIRST, "running", False),
+    ],
+)
+def test_of_two_runs_only_the_first_sends_the_rows_of_a_run(
+    run, airflow_runs, case, minutes, retry_of, state, is_taken
+):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.begin_retry_of_this_run()
+    moment = run.context["dag_run"].start_date + timedelta(minutes=minutes)
+    airflow_runs.add("manual__other", moment, state=state, retry_of=retry_of)
+    run.context["ti"].states_of_runs["manual__other"] = {"retry_1.submit": "awaiting_input"}
+    if is_taken:
+        with pytest.raises(RowsTakenError, match="Run manual__other of this DAG is not over"):
+            run.prepare(1)
+    else:
+        assert run.ids(run.prepare(1)) == ["r2"], case
+
+
+def test_rows_of_a_run_that_is_not_over_are_not_sent_again(run, airflow_runs):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.begin_retry_of_this_run()
+    moment = run.context["dag_run"].start_date - timedelta(hours=1)
+    airflow_runs.add(FIRST, moment, state="running", run_date="2026-12-02")
+    run.context["ti"].states_of_runs[FIRST] = {
+        "submit": "success",
+        "retry_1.prepare": "success",
+        "deliver": None,
+    }
+    with pytest.raises(RowsTakenError, match=f"Run {FIRST} of this DAG is not over"):
+        run.prepare(1)
+
+
+def test_a_cleared_round_does_not_send_rows_that_another_run_sends(run):
+    """Its own submit task does not find the job of the other run."""
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    first = run.context["ti"]
+    run.begin_retry_of_this_run()
+    parts = run.prepare(1)
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.start_job("retry_1.submit", parts[0])
+    run.context |= {"ti": first, "params": {}}
     with pytest.raises(StillRunningError):
         run.prepare(1)
 
@@ -491,6 +573,23 @@ def test_a_retry_of_an_earlier_run_delivers_all_answers_of_both(run, table):
     assert len(table.jobs(JobFilter(dag_id="nightly"))) == 4
     (night,) = table.deliveries_of_night(JobFilter())
     assert (night.retry_of, night.input_rows, night.exceptions) == (run.first_run, 6, 0)
+
+
+def test_answers_of_an_earlier_retry_are_delivered_however_many_jobs_were_recorded_since(run, table):
+    run.put(3)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.record()
+    run.begin_retry_of_this_run()
+    run.round(1)
+    with table.writing() as connection:
+        recorded = connection.execute(select(jobs).limit(1)).mappings().one()
+        later = {"labels": {}, "day": recorded["day"] + timedelta(1)}
+        rows = [{**recorded, **later, "job_id": f"9{n:05}"} for n in range(1001)]
+        connection.execute(jobs.insert(), rows)
+    run.begin_retry_of_this_run()
+    assert run.prepare(1) == []
+    assert run.deliver()["delivered"] == 3
 
 
 def test_a_resumed_job_and_a_round_are_delivered_and_billed_once(run, table):

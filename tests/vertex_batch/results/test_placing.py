@@ -239,6 +239,17 @@ def test_runs_of_two_dags_with_the_same_id_have_different_names(write):
     assert other.place.answers.endswith("/answers.weekly.night.jsonl")
 
 
+@pytest.mark.parametrize(("day", "is_moved"), [("2026-11-27", True), ("2026-11-28", False)])
+def test_the_later_delivery_of_two_specs_takes_the_address_and_an_earlier_day_is_replaced(
+    write, to, day, is_moved
+):
+    """As `vertex-batch validate` says of two specs with the same `results.to`."""
+    write("night", 3, run_date="2026-11-27")
+    assert write("week", 1, rows=OTHER_ROWS, dag_id="weekly", run_date=day).place == to
+    assert in_place(to) == ("week", 1, 0)
+    assert Path(to.beside("nightly.night").answers).exists() is is_moved
+
+
 def test_a_delivery_of_no_run_that_is_worse_is_refused_unless_it_is_meant(write, to):
     write("night", 3)
     with pytest.raises(ConfigurationError, match=r"night, which has 3 answers.*only 1.*--replace"):

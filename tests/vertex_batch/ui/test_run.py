@@ -144,8 +144,10 @@ def test_a_dry_run_shows_what_a_plan_shows_and_each_line_of_its_jobs_once(pages,
     }
     said = {"message": "", "request": "{}", "rows": 60, "priced_on": "2026-11-22", "lines": lines}
     said["expected"] = estimate.to_dict()
-    a_run("success", said=[(task, OUTCOME_XCOM, said) for task in ("a", "b")])
+    other = {**said, "lines": {**lines, "found": ["7 rows in 1 object", doubt]}}
+    a_run("success", said=[(task, OUTCOME_XCOM, each) for task, each in (("a", said), ("b", other))])
     text = pages.get("/run", **RUN).text
+    assert "<p>60 rows in 1 object</p><p>7 rows in 1 object</p>" in text
     assert text.count(shown) == text.count(again) == text.count("to gs://b/a.csv") == 1
     assert f'<p class="warn">{shown}</p>' in text
     cost = "about 0.50 USD at the prices of 2026-11-22; 120 rows, 2,400 tokens in, 6,000 out"

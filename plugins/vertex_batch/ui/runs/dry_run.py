@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import zip_longest
 from typing import Any, Self
 
 from vertex_batch.budgets import Estimate
@@ -65,10 +66,16 @@ class DryRun:
         )
 
     def found(self, subject: str) -> list[str]:
-        """What was found about a subject, each line once."""
-        lines = dict.fromkeys(str(line) for each in self.jobs for line in each.lines.get(subject, ()))
+        """What was found about a subject, each line once, the first ones of all jobs first."""
+        by_number = zip_longest(*(each.lines.get(subject, ()) for each in self.jobs))
+        lines = dict.fromkeys(str(line) for of_jobs in by_number for line in of_jobs if line is not None)
         shown = list(lines)[:MAX_LINES]
         return [*shown, *([f"and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else [])]
+
+    @property
+    def summaries(self) -> int:
+        """How many lines of what was found are no warnings."""
+        return len({str(lines[0]) for each in self.jobs if (lines := each.lines.get("found"))})
 
 
 def _job(task_id: str, outcome: Mapping[str, Any]) -> CheckedJob:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.costs.deliveries import answers_stay, say_lacking
+from vertex_batch.costs.deliveries import answers_stay, now_stay
 from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import FORMATS, Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
@@ -49,14 +49,15 @@ def what_stays(delivery: Delivery, jobs: Sequence[JobCost], now: Delivery | None
 
 def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
     _, uri = delivery.best_at
+    lacking = now.lacking_beside(delivery) if now else None
     if now is None or now.delivered_at <= delivery.delivered_at:
-        return answers_stay(answers, uri, now.exceptions if now else 0)
+        return answers_stay(answers, uri, lacking)
     count = "1 answer that was delivered before was"
     if answers != 1:
         count = f"{answers:,} answers that were delivered before were"
     return (
         f"The {count} at {uri} until run {now.run_id} replaced them with {now.delivered:,}"
-        f"{say_lacking(now.exceptions)}."
+        f"{str(lacking) or '.'}"
     )
 
 
@@ -67,7 +68,7 @@ def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[
     """
     for each in deliveries:
         if each.kept_at:
-            note = note.replace(answers_stay(each.kept_answers, each.kept_at), staying[each.key])
+            note = now_stay(note, each.kept_answers, each.kept_at, staying[each.key])
     return note.replace(" that the run's tab Batch costs shows", " below")
 
 

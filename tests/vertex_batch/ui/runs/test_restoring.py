@@ -19,6 +19,9 @@ from vertex_batch.ui.runs.restoring import MAX_NAMED, restoring, what_stays
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
 CREATED = datetime(2026, 11, 22, 2, tzinfo=UTC)
+HAVE = "have no answer. To send only"
+COMMAND = "run `vertex-batch retry-rows nightly"
+LATER = f"{COMMAND} later`."
 RESULTS = Results(to="gs://bucket/{{ run_date }}/answers.csv", key="ticket", answer="json", keep=["who"])
 
 
@@ -58,9 +61,24 @@ def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, st
     [
         (None, "stay at {}; nothing to do."),
         ({"delivered_at": CREATED, "exceptions": 0}, "stay at {}; nothing to do."),
-        ({"delivered_at": CREATED, "exceptions": 1}, "stay at {}; 1 of its rows has no answer."),
+        (
+            {"delivered_at": CREATED, "exceptions": 1},
+            f"stay at {{}}; 1 of its rows has no answer. To send only this one again, {LATER}",
+        ),
+        (
+            {"delivered_at": CREATED, "exceptions": 2, "retry_of": "first run"},
+            f"stay at {{}}; 2 of its rows {HAVE} these again, {COMMAND} 'first run'`.",
+        ),
+        # This run was cleared since: its last jobs have other rows without an answer.
+        (
+            {"run_id": "night", "delivered_at": CREATED, "exceptions": 2},
+            "stay at {}; 2 of its rows have no answer.",
+        ),
         ({"delivered": 20, "exceptions": 0}, "were at {} until run later replaced them with 20."),
-        ({}, "were at {} until run later replaced them with 17; 3 of its rows have no answer."),
+        (
+            {},
+            f"were at {{}} until run later replaced them with 17; 3 of its rows {HAVE} these again, {LATER}",
+        ),
     ],
 )
 def test_what_is_said_of_a_better_delivery_is_about_what_is_there_now(now, said):
