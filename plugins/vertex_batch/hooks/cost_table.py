@@ -109,7 +109,10 @@ def executors_on_several_machines(setting: str, *, teams: bool) -> list[str]:
 
 
 class CostTableHook(BaseHook):
-    """Opens the cost table of a connection; see `cost_table_url`."""
+    """Opens the cost table of a connection.
+
+    :param batch_costs_conn_id: see `cost_table_url`.
+    """
 
     conn_name_attr = "batch_costs_conn_id"
     default_conn_name = DEFAULT_CONN_ID
