@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from urllib.parse import urlsplit
 
-from airflow.sdk import conf
 from pydantic import BaseModel
 
+from vertex_batch.observability.links import airflow_path
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 
@@ -22,8 +21,8 @@ def page(spec: Spec) -> str:
     tables = [_table("setting", rows + ([] if spec.grouped else _rows(spec.job, {"name"})))]
     if spec.grouped:
         tables += [_table(f"setting of job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs]
-    root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-    costs = f"[Costs, bills and running jobs of this DAG]({root}/dags/{spec.name}/plugin/dag-batch-costs)"
+    address = f"{airflow_path()}/dags/{spec.name}/plugin/dag-batch-costs"
+    costs = f"[Costs, bills and running jobs of this DAG]({address})"
     parts = [title, costs, "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
     return "\n\n".join([*filter(None, parts), f"### {origin}", *tables, _DEFAULTS])
 

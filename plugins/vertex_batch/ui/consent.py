@@ -15,6 +15,8 @@ from airflow.sdk import conf
 from fastapi import Depends, HTTPException, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from vertex_batch.observability.links import airflow_url
+
 _SECONDS = 3600
 _MAX_FORM_BYTES = 10_000
 
@@ -38,7 +40,7 @@ Form = Annotated[dict[str, str], Depends(_read_form)]
 
 def is_own_form(request: Request, form: Mapping[str, str], user_id: str, action: str) -> bool:
     """Whether this user has sent a form from our page for this action, which was not made too long ago."""
-    here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
+    here = (str(request.base_url), airflow_url())
     return is_signed(form.get("token", ""), user_id, action) and is_from_here(request.headers, here)
 
 

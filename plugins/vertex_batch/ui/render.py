@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from urllib.parse import urlsplit
 
-from airflow.sdk import conf
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from vertex_batch.observability.links import airflow_path
 from vertex_batch.ui import URL_PREFIX, numbers, words
 
 # Nothing but our own style sheet and script; only Airflow may show a page in a frame.
@@ -40,13 +39,13 @@ STATIC_FILES = {
 def page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """Fill in a template. Everything in it is escaped."""
     values = {"dag_id": "", "address": request.query_params, **values}
-    text = _templates(_airflow_path()).get_template(template).render(values)
+    text = _templates(airflow_path()).get_template(template).render(values)
     return HTMLResponse(text, status)
 
 
 def address_of(path: str) -> str:
     """The address of one of our pages, seen from outside."""
-    return f"{_airflow_path()}{URL_PREFIX}{path}"
+    return f"{airflow_path()}{URL_PREFIX}{path}"
 
 
 def static_file(name: str) -> Response | None:
@@ -60,11 +59,6 @@ def static_file(name: str) -> Response | None:
 def secure(headers: Mapping[str, str]) -> dict[str, str]:
     """Say which headers an answer still lacks."""
     return {name: value for name, value in SECURITY_HEADERS.items() if name not in headers}
-
-
-def _airflow_path() -> str:
-    """The path below which Airflow is served, seen from outside."""
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
 def with_code(text: str) -> Markup:
