@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from rich.console import RenderableType
 
-    from vertex_batch.costs import Bill
 
 _REPEAT_SECONDS = 0.5
 _MOST_RUNS = timedelta(milliseconds=100)
@@ -190,20 +189,19 @@ def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[_Result]:
         bill = find_bill(table, each["job_id"])
         expected = expected_of(table, bill)
         shown = render_bill(bill, expected.beside(bill) if expected else "")
-        yield {**outcome, **_bill_data(bill), "outcome": expected.outcome(bill) if expected else ""}, shown
+        data = {
+            **outcome,
+            "project": bill.job.project,
+            "location": bill.job.location,
+            "job_id": bill.job.job_id,
+            "state": bill.job.state,
+            "rows": rows_data(bill.rows),
+            **total_data(bill.total),
+            "outcome": expected.outcome(bill) if expected else "",
+        }
+        yield data, shown
     if not recorded:
         yield {**outcome, "job_id": None}, None
-
-
-def _bill_data(bill: Bill) -> dict[str, object]:
-    return {
-        "project": bill.job.project,
-        "location": bill.job.location,
-        "job_id": bill.job.job_id,
-        "state": bill.job.state,
-        "rows": rows_data(bill.rows),
-        **total_data(bill.total),
-    }
 
 
 if __name__ == "__main__":
