@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -207,7 +206,9 @@ def record_log(job: JobFacts) -> TaskLog | None:
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
 
-def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+def _stored_values(
+    session: Session, run: int, key: str
+) -> Iterator[tuple[tuple[str, int], dict[str, object]]]:
     """What the tasks of a run have stored under a key, by task id and map index."""
     asked = (
         select(XComModel.value, XComModel.task_id, XComModel.map_index)
