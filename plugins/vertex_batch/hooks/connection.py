@@ -112,11 +112,10 @@ def _verify(value: object) -> bool | str:
 
 def _seconds(name: str, value: Any, problems: list[str]) -> float:
     try:
-        seconds = float(value)
+        return float(value)
     except (TypeError, ValueError):
         problems.append(f"{name} is {value!r}, but must be a number of seconds")
         return 1.0
-    return seconds
 
 
 def _text(value: object) -> str | None:

@@ -75,13 +75,11 @@ def what_rest_needs(name: str, task_id: str) -> str:
     job = _job_of(name, task_id)
     if job is None:
         return f"add `{ROUNDS}` (and `results`, if it has none) to the spec"
-    if job.retry_rows:
-        return (
-            ""
-            if "transient" in job.retry_rows.reasons
-            else "add `transient` to `retry_rows.reasons` in the spec"
-        )
-    return job.how_to_retry_rows
+    if job.retry_rows is None:
+        return job.how_to_retry_rows
+    return (
+        "" if "transient" in job.retry_rows.reasons else "add `transient` to `retry_rows.reasons` in the spec"
+    )
 
 
 def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:
