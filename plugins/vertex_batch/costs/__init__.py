@@ -18,6 +18,7 @@ from vertex_batch.costs.csv_text import stream_csv as stream_csv
 from vertex_batch.costs.deliveries import Delivery as Delivery
 from vertex_batch.costs.deliveries import rows_equation as rows_equation
 from vertex_batch.costs.errors import CostTableError as CostTableError
+from vertex_batch.costs.errors import CostTableNewerError as CostTableNewerError
 from vertex_batch.costs.errors import CostTableSetupError as CostTableSetupError
 from vertex_batch.costs.errors import CostTableUnavailableError as CostTableUnavailableError
 from vertex_batch.costs.errors import JobIdTakenError as JobIdTakenError

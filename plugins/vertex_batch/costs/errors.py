@@ -31,6 +31,12 @@ class CostTableSetupError(CostTableError, PermanentError):
     advice = "Nothing was written. A retry fails the same way until a person fixes this."
 
 
+class CostTableNewerError(CostTableError, TransientError):
+    """A newer version of this package has upgraded the schema, as in the middle of a rolling upgrade."""
+
+    advice = "Nothing was written. Upgrade the package; a retry may run where this has been done."
+
+
 class JobIdTakenError(CostTableError, PermanentError):
     """The table has a bill of another job with the same id."""
 

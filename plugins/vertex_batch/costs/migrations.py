@@ -9,7 +9,7 @@ from importlib import resources
 from sqlalchemy import Connection, inspect, text  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs.database import Database
-from vertex_batch.costs.errors import CostTableSetupError
+from vertex_batch.costs.errors import CostTableNewerError
 
 _LOCK = 7_302_117_564_091_846  # an arbitrary number for our PostgreSQL advisory lock
 _VERSIONS = "cost_schema_version"
@@ -147,8 +147,6 @@ def _applied(database: Database, connection: Connection) -> set[int]:
     versions = set(connection.execute(text(f"SELECT version FROM {_VERSIONS}")).scalars())  # noqa: S608
     newest = max(versions, default=0)
     if newest > LATEST:
-        raise CostTableSetupError(
-            database.name,
-            f"its schema has version {newest}, newer than version {LATEST} of this code; upgrade the package",
-        )
+        reason = f"its schema has version {newest}, newer than version {LATEST} of this code"
+        raise CostTableNewerError(database.name, reason)
     return versions

@@ -43,6 +43,7 @@ class CostTable(CostReader):
     :param keeps_connections: for a process with many queries that does not fork; see `Database`.
     :param on_bill: called once for each bill, after its transaction. It must not raise: the bill is written.
     :raises CostTableUnavailableError: the database does not answer; a retry may succeed.
+    :raises CostTableNewerError: its schema is newer than this code; a retry may run where it is not.
     :raises CostTableSetupError: URL, driver, permissions or schema are wrong; a person has to act.
     """
 

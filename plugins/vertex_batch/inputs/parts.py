@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL, SAMPLE_LABEL, SHARD_LABEL
+from vertex_batch.vertex.resource import known_fields
 
 SHARDS_GROUP = "shards"
 """The task group that is mapped over the parts of an input. No job of a spec may have this name."""
@@ -125,9 +126,8 @@ class InputPart:
         if not isinstance(data, dict):
             return None
         try:
-            known = {name: data[name] for name in data.keys() & {each.name for each in fields(cls)}}
             tuples = {name: tuple(data.get(name, ())) for name in ("uris", "shard_rows")}
-            return cls(**{**known, **tuples, "kind": PartKind(data["kind"])})
+            return cls(**{**known_fields(cls, data), **tuples, "kind": PartKind(data["kind"])})
         except (KeyError, TypeError, ValueError):
             return None
 

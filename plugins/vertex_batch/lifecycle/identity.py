@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vertex_batch.vertex.labels import (
@@ -27,7 +27,7 @@ from vertex_batch.vertex.labels import (
     TASK_LABEL,
 )
 from vertex_batch.vertex.names import Place
-from vertex_batch.vertex.resource import label_value
+from vertex_batch.vertex.resource import known_fields, label_value
 
 
 def _digest(*parts: object) -> str:
@@ -147,6 +147,6 @@ class Intent:
         if not isinstance(data, dict):
             return None
         try:
-            return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
+            return cls(**known_fields(cls, data))
         except TypeError:
             return None

@@ -36,6 +36,8 @@ from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, CreateJobRequest
 
 DEFAULT_RESEND_DELAY_SECONDS = 5.0
+LONGEST_RESEND_DELAY_SECONDS = 300.0
+"""A longer pause is not spent in the worker: the error is raised, and the task's retry comes after it."""
 
 
 class IntentStore(Protocol):
@@ -253,11 +255,12 @@ class Submitter:
 
     def _recover(self, error: VertexBatchError, creates_left: int) -> Action:
         following = after_failed_create(error, tries_left=creates_left)
-        if following is None:
+        pause = getattr(error, "retry_after_seconds", None) or DEFAULT_RESEND_DELAY_SECONDS
+        if following is None or (following is Action.SUBMIT and pause > LONGEST_RESEND_DELAY_SECONDS):
             raise error
         self._log.warning("%s", error)
         if following is Action.SUBMIT:
-            self._sleep(getattr(error, "retry_after_seconds", None) or DEFAULT_RESEND_DELAY_SECONDS)
+            self._sleep(pause)
         return following
 
     def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from vertex_batch.errors import NotFoundError, TransientError, VertexBatchError
-from vertex_batch.vertex.resource import BatchPredictionJob, JobState
+from vertex_batch.vertex.resource import BatchPredictionJob, JobState, known_fields
 
 # Vertex queues a job for up to 72 h and runs it for up to 24 h; one hour is spare.
 DEFAULT_DEADLINE = timedelta(hours=97)
@@ -104,7 +104,7 @@ class JobReading:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> JobReading:
-        return cls(**{**data, "verdict": Verdict(data["verdict"])})
+        return cls(**{**known_fields(cls, data), "verdict": Verdict(data["verdict"])})
 
     @property
     def failed_ratio(self) -> float:

@@ -21,7 +21,7 @@ from vertex_batch.lifecycle.sweeping import PollGroup, Reading
 from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess
 from vertex_batch.log import LineBudget
 from vertex_batch.observability import metrics
-from vertex_batch.vertex.resource import JobReference
+from vertex_batch.vertex.resource import JobReference, known_fields
 
 # A cancel must outlive the trigger: Airflow 3.3.2 cancels on_kill itself after about a second.
 _CANCELS: set[asyncio.Task[None]] = set()
@@ -36,6 +36,9 @@ _ON_KILL_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class WatchOrder:
     """A trigger's settings. They are stored readably in Airflow's database, so they contain no keys.
+
+    Those of a newer version are ignored. A triggerer that refused them would fail the task, which cancels
+    the job.
 
     :param job: a `JobReference` as plain data.
     :param owner: dag, run, task and map index of the waiting task.
@@ -70,7 +73,7 @@ class BatchPredictionJobTrigger(BaseTrigger):
 
     def __init__(self, **order: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.order = WatchOrder(**order)
+        self.order = WatchOrder(**known_fields(WatchOrder, order))
         self._logged = ""
         self.job = JobReference.from_dict(self.order.job)
 

@@ -11,15 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from vertex_batch.vertex.names import JobId
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LABEL_MAX_CHARS = 63
 _LABEL = re.compile(r"[^\w-]")
@@ -330,8 +334,7 @@ class JobReference:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> JobReference:
         """Read the data of `to_dict`; keys of a newer version are ignored."""
-        known = {f.name for f in fields(cls)} & data.keys()
-        values = {name: data[name] for name in known}
+        values = known_fields(cls, data)
         values["input_uris"] = tuple(values.get("input_uris", ()))
         return cls(**values)
 
@@ -345,6 +348,11 @@ class JobReference:
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+def known_fields(kind: type[DataclassInstance], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what a class has fields for, of plain data that a newer version may have written."""
+    return {each.name: data[each.name] for each in fields(kind) if each.name in data}
 
 
 def label_value(text: str) -> str:

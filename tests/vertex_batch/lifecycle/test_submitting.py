@@ -224,6 +224,23 @@ def test_a_quota_that_stays_exhausted_is_told_and_leaves_nothing(vertex, run):
     assert vertex.jobs() == []
 
 
+@pytest.mark.parametrize(("seconds", "is_raised"), [(300, False), (301, True), (86_400, True)])
+def test_a_long_pause_that_a_server_requests_is_left_to_the_retry_of_the_task(
+    vertex, run, seconds, is_raised
+):
+    headers = {"retry-after": str(seconds)}
+    vertex.add_fault(Fault(op=Operation.CREATE, kind=FaultKind.STATUS, status=429, headers=headers))
+    began = run.clock.time
+    if is_raised:
+        with pytest.raises(ResourceExhaustedError):
+            run.submit()
+        assert not run.store.load().is_in_doubt
+    else:
+        run.submit()
+    assert (run.clock.time - began).total_seconds() == (0 if is_raised else seconds)
+    assert len(vertex.jobs()) == (not is_raised)
+
+
 def test_an_unknown_model_fails_at_once(vertex, run):
     with pytest.raises(NotFoundError):
         run.submit(request=a_request(model="publishers/google/models/gemini-does-not-exist"))

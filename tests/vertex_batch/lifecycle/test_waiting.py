@@ -207,6 +207,7 @@ def test_a_sighting_travels_as_plain_data():
     )
     seen = assess(job, now=NOW, failures=0, limits=LIMITS)
     assert JobReading.from_dict(seen.to_dict()) == seen
+    assert JobReading.from_dict({**seen.to_dict(), "of_a_later_version": 1}) == seen
     assert (seen.ok_rows, seen.error_code) == (10, 9)
 
 

@@ -49,6 +49,9 @@ def test_is_made_again_from_what_it_serialises(vertex):
     trigger = a_trigger(vertex.submit())
     classpath, arguments = trigger.serialize()
     assert BatchPredictionJobTrigger(**arguments).serialize() == (classpath, arguments)
+    # In a rolling upgrade, a worker may be newer than the triggerer.
+    newer = BatchPredictionJobTrigger(**arguments, of_a_later_version=1)
+    assert newer.serialize() == (classpath, arguments)
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"])
