@@ -16,7 +16,7 @@ from vertex_batch.ui.job_routes import router as job_router
 from vertex_batch.ui.open_table import NoCostTableError
 from vertex_batch.ui.overview_routes import router
 from vertex_batch.ui.periods import BadAddressError
-from vertex_batch.ui.render import page, secure
+from vertex_batch.ui.render import SECURITY_HEADERS, page
 from vertex_batch.ui.run_routes import router as run_router
 from vertex_batch.ui.setup_routes import router as setup_router
 
@@ -47,7 +47,8 @@ async def _with_security_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     response = await answer(request)
-    response.headers.update(secure(response.headers))
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

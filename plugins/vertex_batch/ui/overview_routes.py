@@ -189,10 +189,7 @@ def focus_file(reader: CurrentReader, costs: Costs, view: Viewed, version: str =
 
 @router.get("/static/{name}")
 def static(name: str) -> Response:
-    found = static_file(name)
-    if found is None:
-        raise HTTPException(404)
-    return found
+    return static_file(name)
 
 
 _CSV = "text/csv; charset=utf-8"

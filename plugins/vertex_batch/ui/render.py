@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -48,17 +47,15 @@ def address_of(path: str) -> str:
     return f"{airflow_path()}{URL_PREFIX}{path}"
 
 
-def static_file(name: str) -> Response | None:
-    """Read one of our own files; None if there is no such file."""
+def static_file(name: str) -> Response:
+    """Answer with one of our own files.
+
+    :raises HTTPException: there is no such file.
+    """
     if name not in STATIC_FILES:
-        return None
+        raise HTTPException(404)
     content = resources.files("vertex_batch.ui").joinpath("static", name).read_bytes()
     return Response(content, media_type=STATIC_FILES[name], headers={"Cache-Control": "private, max-age=300"})
-
-
-def secure(headers: Mapping[str, str]) -> dict[str, str]:
-    """Say which headers an answer still lacks."""
-    return {name: value for name, value in SECURITY_HEADERS.items() if name not in headers}
 
 
 def with_code(text: str) -> Markup:
