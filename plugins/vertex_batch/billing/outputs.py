@@ -23,6 +23,7 @@ from vertex_batch.usage import (
     at_most_every,
     input_facts,
     output_files,
+    resumed_output,
     scan_output,
 )
 from vertex_batch.usage.tables import scan_table
@@ -43,7 +44,7 @@ class ReadOutput:
     """The rows of a job.
 
     :param unknown: why a part of the job's cost cannot be known.
-    :param problem: the output should exist, but does not.
+    :param problem: the output should exist, but does not; or that of the job that this one resumed.
     :param input_rows: None if they were not counted, or can no longer be.
     """
 
@@ -96,8 +97,13 @@ class OutputReader:
             reason = f"the output is the BigQuery table {facts.output_directory}, which cannot be read here"
             return ReadOutput(unknown=(reason,))
         answered: frozenset[str] | None = None
+        problem = None
         if input_rows is None and (found := self._input(facts)):
             input_rows, answered = found.rows, found.answered or None
+        elif input_rows is None and (earlier := resumed_output(facts.input_uris)):
+            problem = OutputMissingError(
+                earlier, f"job {facts} resumed it, and its bill has those rows again"
+            )
         try:
             how = {"thresholds": thresholds, "already_billed": answered, "price_days": price_days}
             scan = self._scan(facts, how)
@@ -110,7 +116,11 @@ class OutputReader:
             scan.notes["answered and billed by an earlier job"] = scan.copied
             if input_rows is not None and scan.rows > input_rows:
                 input_rows = None  # rows that the earlier job left incomplete are not in its output
-        return ReadOutput(scan, input_rows=input_rows)
+        if problem:
+            scan.notes[
+                f"rows that an earlier job answered are billed again, since {problem.place} is gone"
+            ] = 0
+        return ReadOutput(scan, problem=problem, input_rows=input_rows)
 
     def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> ScanResult:
         """Scan an output.

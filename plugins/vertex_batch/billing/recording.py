@@ -100,7 +100,7 @@ class Recorder:
         days = facts.price_days(book)
         read = self._outputs.read(facts, book.thresholds(), job, input_rows, days)
         if read.problem and earlier and earlier.rows.total:
-            self._log.warning("The output of job %s no longer exists; its earlier bill is kept", facts)
+            self._log.warning("The earlier bill of job %s is kept: %s", facts, read.problem)
             return Recorded(earlier, read.problem)
         bill = make_bill(
             facts,

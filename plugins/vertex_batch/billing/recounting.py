@@ -109,7 +109,9 @@ class Recounter:
 
 def _why_it_stays(bill: Bill, read: ReadOutput) -> str:
     if read.problem:
-        return f"the output of job {bill.job} no longer exists: {read.problem.reason}"
+        own = read.problem.place == bill.job.output_directory
+        which = f"the output of job {bill.job}" if own else f"the output at {read.problem.place}"
+        return f"{which} no longer exists: {read.problem.reason}"
     if read.unknown:
         return f"job {bill.job}: {read.unknown[0]}"
     where = (

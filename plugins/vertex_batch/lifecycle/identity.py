@@ -110,6 +110,7 @@ class Intent:
     :param job_id: None between the POST and its answer: a job may exist whose id is not stored.
     :param map_index: of the submit task, even if the waiting task resubmits for it.
     :param refused: every POST of it was surely refused, so no job of it exists or will appear.
+    :param elsewhere: other projects and locations to which the task has submitted before it was changed.
     """
 
     epoch: int
@@ -122,6 +123,7 @@ class Intent:
     attempt: int = 0
     map_index: int = -1
     refused: bool = False
+    elsewhere: tuple[Place, ...] = ()
 
     @property
     def is_in_doubt(self) -> bool:
@@ -138,6 +140,11 @@ class Intent:
     def with_job(self, job_id: str) -> Intent:
         return replace(self, job_id=job_id)
 
+    def following(self, earlier: Intent | None) -> Intent:
+        """The same, with the places of an earlier intent of the task."""
+        places = dict.fromkeys((*earlier.elsewhere, earlier.place)) if earlier else ()
+        return replace(self, elsewhere=tuple(place for place in places if place != self.place))
+
     @classmethod
     def from_dict(cls, data: object) -> Intent | None:
         """Read a stored intent; None if nothing is stored or it is not an intent.
@@ -147,6 +154,7 @@ class Intent:
         if not isinstance(data, dict):
             return None
         try:
-            return cls(**known_fields(cls, data))
+            elsewhere = tuple(Place(*place) for place in data.get("elsewhere", ()))
+            return cls(**{**known_fields(cls, data), "elsewhere": elsewhere})
         except TypeError:
             return None

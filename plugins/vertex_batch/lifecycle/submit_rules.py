@@ -47,7 +47,7 @@ class Stored(StrEnum):
     NOTHING = "nothing, or a refused intent"
     INTENT = "an intent without a job, of any epoch"
     JOB = "a job of this epoch"
-    EARLIER = "something of an earlier epoch"
+    EARLIER = "something of an earlier epoch, or of another project or location"
 
 
 class Listed(StrEnum):
@@ -169,7 +169,7 @@ def _what_is_stored(wanted: Intent, stored: Intent | None) -> Stored:
         return Stored.NOTHING
     if stored.is_in_doubt:
         return Stored.INTENT  # also of an earlier epoch: the task may have been cleared right after its POST
-    if stored.job_key != wanted.job_key:
+    if (stored.job_key, stored.place) != (wanted.job_key, wanted.place):
         return Stored.EARLIER
     return Stored.JOB if stored.job_id else Stored.NOTHING
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm, request_cancel
-from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, find_jobs_by_key
+from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, find_jobs_by_key, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity, attempt_key, map_index_of
 from vertex_batch.lifecycle.submit_rules import (
     USUAL_REASON,
@@ -156,6 +156,7 @@ class Submitter:
         self, task_key: str, wanted: Intent, request: CreateJobRequest, *, is_checked: bool = False
     ) -> Submission:
         stored = self._store.load()
+        wanted = wanted.following(stored)
         known = known_job(wanted, stored)
         if known and known.job_id:
             self._log.info("Resuming job %s: %s.", known.job_id, known.reason)
@@ -198,6 +199,7 @@ class Submitter:
             if creates_left == 0 and last_error:
                 raise last_error
             creates_left -= 1
+            self._leave(task_key, wanted, stored)
             stored = wanted = replace(wanted, declared_at=self._now().isoformat())
             self._store.save(wanted)
             self._before_create()
@@ -210,6 +212,16 @@ class Submitter:
                     stored = None  # after a definite refusal there is nothing to search for
                 continue
             return self._settle(wanted, job, decision.reason)
+
+    def _leave(self, task_key: str, wanted: Intent, stored: Intent | None) -> None:
+        """Cancel what the task has submitted to other projects and locations: no task waits for it."""
+        if stored and stored.is_in_doubt and stored.place in wanted.elsewhere:
+            look_for_lost_job(self._client, stored, self._policy, sleep=self._sleep, now=self._now)
+        for place in wanted.elsewhere:
+            for job in find_jobs(self._client, place, task_key):
+                if not job.state.is_terminal:
+                    self._log.info("Cancelling job %s in %s/%s: its task has moved", job.job_id, *place)
+                    cancel_and_confirm(self._client, JobId(*place, job.job_id), sleep=self._sleep)
 
     def _check_quickly(self, looked_at: datetime) -> bool:
         """Call `before_intent`; return whether it was quick enough for the earlier search to be valid."""

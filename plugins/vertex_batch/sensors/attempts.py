@@ -121,7 +121,8 @@ class Attempts:
         stored = self._store.load()
         if not stored or not stored.attempt:
             return
-        if stored.job_key != attempt_key(self._first.job_key, stored.attempt):
+        first = self._first
+        if (stored.job_key, stored.place) != (attempt_key(first.job_key, stored.attempt), first.id.place):
             return  # of a job before the submit task was cleared
         if stored.job_id:
             self._set(stored.attempt, stored.job_id)

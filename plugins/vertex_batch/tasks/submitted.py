@@ -48,7 +48,7 @@ class SubmittedJobs:
         found = {str(reference): reference for reference in self._returned()}
         intents = list(self._intents())
         places = {Place(reference.project, reference.location) for reference in found.values()}
-        places |= {Place(intent.project, intent.location) for intent in intents}
+        places |= {place for intent in intents for place in (intent.place, *intent.elsewhere)}
         for intent in intents:
             if reference := self._intended(intent):
                 found.setdefault(str(reference), reference)

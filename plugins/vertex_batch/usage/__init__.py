@@ -7,6 +7,7 @@ from vertex_batch.usage.failure_codes import was_not_run as was_not_run
 from vertex_batch.usage.files import InputFacts as InputFacts
 from vertex_batch.usage.files import input_facts as input_facts
 from vertex_batch.usage.files import output_files as output_files
+from vertex_batch.usage.files import resumed_output as resumed_output
 from vertex_batch.usage.files import scan_output as scan_output
 from vertex_batch.usage.models import canonical_model as canonical_model
 from vertex_batch.usage.models import is_billed_by_character as is_billed_by_character

@@ -150,6 +150,11 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
     return result
 
 
+def resumed_output(uris: Iterable[str]) -> str | None:
+    """The first URI of an input that is, by its name, the output of a job, which another job resumed."""
+    return next((uri for uri in uris if _OUTPUT_FOLDER in uri), None)
+
+
 @dataclass(frozen=True, slots=True)
 class InputFacts:
     """What a bill needs to know of a job's input.

@@ -28,6 +28,9 @@ from vertex_batch.vertex.resource import CreateJobRequest
 TASK = TaskIdentity("https://airflow.example", "nightly", "scheduled__2026-11-22", "submit")
 
 
+HERE, ELSEWHERE = Place(PROJECT, LOCATION), Place(PROJECT, "europe-west4")
+
+
 class Memory:
     """A state store that outlives the submitters of a test."""
 
@@ -77,7 +80,13 @@ class Run:
     def __init__(self, client: BatchClient) -> None:
         self.client, self.store, self.clock = client, Memory(), Clock()
 
-    def submit(self, epoch: int = 3, request: CreateJobRequest | None = None, check=lambda: None):
+    def submit(
+        self,
+        epoch: int = 3,
+        request: CreateJobRequest | None = None,
+        check=lambda: None,
+        place=HERE,
+    ):
         submitter = Submitter(
             self.client,
             self.store,
@@ -86,7 +95,7 @@ class Run:
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
-        return submitter.submit(TASK, epoch, Place(PROJECT, LOCATION), request or a_request())
+        return submitter.submit(TASK, epoch, place, request or a_request())
 
 
 @pytest.fixture
@@ -323,6 +332,21 @@ def test_a_cleared_task_with_another_request_cancels_first(vertex, run):
     before, after = vertex.jobs()
     assert (before.id, after.id) == (first.job_id, again.job_id)
     assert before.state == "CANCELLED"
+
+
+@pytest.mark.parametrize("epoch", [3, 7], ids=["retried", "cleared"])
+@pytest.mark.parametrize("died", [False, True])
+def test_a_task_that_submits_to_another_location_ends_its_job_in_the_first_one(vertex, run, epoch, died):
+    """A person moves a job out of a full region, and clears its task."""
+    run.submit()
+    if died:  # between POST and store
+        run.store.kept["job_id"] = None
+    moved = run.submit(epoch, place=ELSEWHERE)
+    old, new = vertex.jobs()
+    assert (old.state, new.state, new.id) == ("CANCELLED", "PENDING", moved.job_id)
+    assert "/europe-west4/" in new.name
+    assert run.store.load().elsewhere == (HERE,)  # for its bill
+    assert run.submit(epoch, place=ELSEWHERE).action is Action.REATTACH
 
 
 def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):

@@ -22,7 +22,7 @@ from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.pricing import PriceBook
 from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, deployment
 from vertex_batch.usage import ScanResult
-from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import JobReference
 
 ROWS = 20
@@ -211,6 +211,23 @@ def test_a_try_that_failed_beside_the_one_that_submitted_takes_no_bill_away(vert
     assert bill_of(table, reference).total.amount > 0
 
 
+def test_a_job_in_the_location_that_its_task_has_left_is_cancelled_and_billed(vertex, context, table):
+    ti = context["ti"]
+    who, left = TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit"), Place(PROJECT, "europe-west4")
+    vertex.admin.add_scenario(Scenario(times=1, timeline=[Step(state="RUNNING", seconds=None)]))
+    request = a_request(display_name="left behind", labels=who.labels(0, "f"))
+    job = JobId(*left, vertex.create(request, left.location))
+    vertex.admin.wait_for_jobs(job_id=job.id, state="RUNNING")
+    now = Intent(
+        4, who.idempotency_key(4), "f", PROJECT, LOCATION, "2026-11-21T03:00:00+00:00", elsewhere=(left,)
+    )
+    ti.xcoms["submit", INTENT_XCOM] = json.loads(json.dumps(now.to_dict()))
+    record(ended(vertex), context, job=None, submit_task_id="submit")
+    bill = table.bill(job)
+    assert bill is not None
+    assert bill.job.state == "CANCELLED"
+
+
 def test_a_run_without_a_job_is_skipped(vertex, context):
     with pytest.raises(AirflowSkipException, match="nothing to bill"):
         AggregateTokenUsageOperator(task_id="record_cost", submit_task_id="submit").execute(context)
@@ -388,6 +405,21 @@ def test_rows_that_a_resumed_job_copied_are_billed_once(vertex, context, table):
     assert bills[2].total.amount == 0
     assert bills[2].total.complete
     assert any("billed by an earlier job" in flag for flag in bills[1].flags)
+
+
+def test_a_bill_is_kept_when_the_output_that_its_job_resumed_is_gone(vertex, context, table):
+    """Without it, the rows that were copied from it cannot be told from the others."""
+    first = ended(vertex, mix={Trait.FAILED: 0.5})
+    second, third = resume(vertex, first), resume(vertex, first)
+    record(second, context)
+    before = bill_of(table, second)
+    vertex.gcs.delete(f"{vertex.admin.job(first.job_id).output_directory}/predictions.jsonl")
+    with pytest.raises(AirflowFailException, match=r"No output at .* resumed it"):
+        record(second, context)
+    assert bill_of(table, second) == before
+    with pytest.raises(AirflowFailException, match="The bill was recorded"):
+        record(third, context)
+    assert any("are billed again" in flag for flag in bill_of(table, third).flags)
 
 
 def test_the_rows_of_another_input_do_not_hide_that_an_adopted_job_resumed_one(vertex, context, table):
