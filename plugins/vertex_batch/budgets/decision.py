@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from vertex_batch.budgets.limits import Account, Limit, Ruling
@@ -47,6 +48,7 @@ class UnbilledJob:
 
     :param job_id: empty if no job was created.
     :param verdict: of its budgets.
+    :param since: when it was estimated, which is right before it is submitted.
     """
 
     dag_id: str
@@ -54,6 +56,7 @@ class UnbilledJob:
     job_id: str
     expected: Total
     verdict: str = "go"
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,18 @@ class Ledger:
 
     def unbilled(self) -> list[UnbilledJob]:
         """Jobs that were created, or are being created, and have no bill yet; the oldest first."""
+        return self._waiting(*self._open())
+
+    def unbilled_like(self, new: BudgetRequest, estimate: Estimate) -> list[UnbilledJob]:
+        """Those of them that another run has for the same task, model, rows and size of the input."""
+        c, names = estimates.c, ("project", "location", "model", "dag_id", "task_id", "map_index")
+        same = [c[name] == getattr(new, name) for name in names]
+        same += [c.rows_input == estimate.rows, c.input_bytes == estimate.size, c.run_id != new.run_id]
+        return self._waiting(*self._open(), *same) if estimate.size else []
+
+    def _open(self) -> tuple[sa.ColumnElement[bool], ...]:
         c = estimates.c
-        open_ones = (c.released_at.is_(None), c.estimated_at >= self._now() - LONGEST_JOB, ~_billed())
-        return self._waiting(*open_ones)
+        return c.released_at.is_(None), c.estimated_at >= self._now() - LONGEST_JOB, ~_billed()
 
     def kept_back(self, day: date) -> list[UnbilledJob]:
         """Jobs that budgets held or refused on a day (UTC) and that were not submitted since."""
@@ -165,6 +174,7 @@ class Ledger:
                     row.job_id or "",
                     Total(row.expected_picousd, complete=not row.unpriced),
                     row.verdict,
+                    row.estimated_at,
                 )
                 for row in connection.execute(asked)
             ]

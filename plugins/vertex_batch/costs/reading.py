@@ -107,6 +107,10 @@ class CostReader:
         with self.reading() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
+    def jobs_of_runs(self, runs: Collection[tuple[str, str]]) -> list[JobCost]:
+        """Return the jobs of some runs, each a DAG and a run."""
+        return self._jobs(sa.select(jobs).where(is_of_runs(jobs, runs))) if runs else []
+
     def answered(
         self, spec: str, input_uris: Sequence[str], *, dag_id: str = "", run_id: str = ""
     ) -> list[JobCost]:
@@ -312,7 +316,7 @@ class CostReader:
         with self.reading() as connection:
             found = connection.execute(select_ended_after(*conditions(where)).limit(_JOBS_ANSWERED)).all()
         runs = [(row.dag_id, row.run_id) for row in found]
-        of_runs = self._jobs(sa.select(jobs).where(is_of_runs(jobs, runs))) if runs else []
+        of_runs = self.jobs_of_runs(runs)
         by_run = self.deliveries_of_runs(runs)
         of_run = {run: [one for one in of_runs if (one.job.dag_id, one.job.run_id) == run] for run in runs}
         late = (paid_after(by_run.get(run, ()), mine) for run, mine in of_run.items())

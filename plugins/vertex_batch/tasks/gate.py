@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch import budgets
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
+from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError, UnbilledJob
 from vertex_batch.costs import JobFacts, PaysAgain, paid_before, usd
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook, cost_table_url
@@ -33,7 +33,7 @@ from vertex_batch.tasks.outcome import DryRunResult, note
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.names import Place
-from vertex_batch.vertex.resource import CreateJobRequest
+from vertex_batch.vertex.resource import STATES_WITHOUT_RESULTS, CreateJobRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -170,6 +170,8 @@ class BudgetGate:
                 raise
             self._log.warning("Could not estimate the job's cost: %s", error)
             return
+        for other in self._paid_meanwhile(expected):
+            note(self._context, self._log, _pays_twice(other))
         self._act(rules, expected, decision, approval)
 
     def preview(self, rows: int | None) -> DryRunResult:
@@ -212,6 +214,33 @@ class BudgetGate:
             self._log.debug("It is unknown whether these inputs were answered before: %s", error)
             return ""
         return paid_before(found, [each.created for each in objects], pays)
+
+    def _paid_meanwhile(self, expected: budgets.Estimate) -> list[UnbilledJob]:
+        """The jobs of other runs with the same input that are not billed yet, as after a double click.
+
+        They never prevent this job. What cannot be read is only logged.
+        """
+        if self._files.sent_again:
+            return []
+        try:
+            return [
+                each for each in self._ledger.unbilled_like(self._request, expected) if self._is_same(each)
+            ]
+        except (VertexBatchError, OSError) as error:
+            self._log.debug("It is unknown whether another run has sent these inputs: %s", error)
+            return []
+
+    def _is_same(self, other: UnbilledJob) -> bool:
+        """Whether it reads these inputs for a result, as they are now. The URIs of one that is being created
+        are not known.
+        """
+        written = [each.created for each in self._files.find()]
+        if other.since is None or any(moment is None or moment > other.since for moment in written):
+            return False
+        if not other.job_id:
+            return True
+        job = self._client.get(self._request.project, self._request.location, other.job_id)
+        return job.input_uris == tuple(self._files.uris) and job.state not in STATES_WITHOUT_RESULTS
 
     def submitted(self, job_id: str) -> None:
         """Store the id of the job that the claim led to, in this try or an earlier one.
@@ -355,6 +384,14 @@ class BudgetGate:
             timeout=min(rules.timeouts, default=None),
             method_name=RESUMES_WITH,
         )
+
+
+def _pays_twice(other: UnbilledJob) -> str:
+    return (
+        f"Run {other.run_id} has sent the same inputs at {other.since:%Y-%m-%d %H:%M:%S} UTC and has no bill"
+        f" yet. If this run continues, its rows are paid for twice: {other.expected} more. To stop it, mark"
+        " this run as failed, which cancels its job; rows that are answered until then are billed."
+    )
 
 
 def _decided(

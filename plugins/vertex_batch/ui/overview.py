@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total, about
+from vertex_batch.budgets import Ledger
+from vertex_batch.costs import CostTable, Delivery, GroupTotal, JobFilter, Total, about
 from vertex_batch.costs.questions import UnpricedUsage
 from vertex_batch.ui import numbers
 from vertex_batch.ui.periods import Days, last_month
@@ -22,7 +23,7 @@ from vertex_batch.ui.spend import (
     summarise,
     unread,
 )
-from vertex_batch.ui.unusual import DAYS_BEFORE, Unusual, factor, find_unusual
+from vertex_batch.ui.unusual import DAYS_BEFORE, Unusual, factor, find_paid_again, find_unusual, often_run
 
 By = Literal["spec", "model", "team", "kind"]
 DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
@@ -124,12 +125,19 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
 
 
 def read_overview(
-    costs: CostTable, where: JobFilter, view: View, today: date, failed_limits: Mapping[str, Decimal]
+    costs: CostTable,
+    where: JobFilter,
+    view: View,
+    today: date,
+    failed_limits: Mapping[str, Decimal],
+    *,
+    night: Sequence[Delivery] = (),
 ) -> Overview:
     """Read the sums of an overview.
 
     :param where: the jobs of the view that the reader may see.
     :param failed_limits: the share of failed rows that is a problem, by spec.
+    :param night: what was delivered in the last night.
     """
     period = view.period
     first = min(period.previous.since, last_month(today).since)
@@ -152,9 +160,18 @@ def read_overview(
         summary=summarise(_within(days, period)),
         previous=summarise(before),
         before={each.group[0]: each.total for each in of_before},
-        unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
+        unusual=[
+            *find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
+            *_read_paid_again(costs, night),
+        ],
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
     )
+
+
+def _read_paid_again(costs: CostTable, night: Sequence[Delivery]) -> list[Unusual]:
+    jobs = costs.jobs_of_runs(often_run(night))
+    stored = Ledger(costs).of_jobs([each.job.key for each in jobs])
+    return find_paid_again(jobs, {key: each.estimate.size for key, each in stored.items()})
 
 
 def _within(days: Sequence[GroupTotal], period: Days) -> list[GroupTotal]:

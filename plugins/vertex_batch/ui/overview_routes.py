@@ -113,12 +113,12 @@ def overview(
     hidden = None if view.where.dag_id else reader.hidden(costs, owners)
     limits = read_limits(view.where)
     by_spec = failed_limits()
-    found = read_overview(costs, where, view, today, by_spec)
+    night = costs.deliveries_of_night(replace(where, since=None, until=None))
+    found = read_overview(costs, where, view, today, by_spec, night=night)
     summary = found.summary
     unpriced = [] if summary.total.complete else costs.unpriced(where)
     of_spec = costs.jobs(where, limit=MAX_NIGHTS) if where.spec else []
     nights = by_night(each for each in of_spec if not each.job.is_sample)
-    night = costs.deliveries_of_night(replace(where, since=None, until=None))
     runs = by_run(of_spec)[:MAX_RUNS]
     return page(
         request,

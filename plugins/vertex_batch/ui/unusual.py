@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,9 +10,11 @@ from decimal import Decimal
 from itertools import groupby
 from statistics import median
 
-from vertex_batch.costs import GroupTotal
+from vertex_batch.costs import Delivery, GroupTotal, JobCost, add_totals
 from vertex_batch.ui import numbers
 from vertex_batch.ui.words import MANY_FAILED, is_many_failed
+from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
+from vertex_batch.vertex.names import JobId
 
 DAYS_BEFORE = 8
 """A spec's latest day is compared with its days among these."""
@@ -19,6 +22,7 @@ _FEWEST_DAYS = 4
 _FACTOR = 2
 _CENT = Decimal("0.01")
 _WEEK = 7
+_MAX_RUNS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,46 @@ def find_unusual(
         days, many_failed = list(of_spec), failed_limits.get(spec, MANY_FAILED)
         found += [(days[-1].total.amount, one) for one in _of_spec(spec, days, today, many_failed)]
     return [one for _, one in sorted(found, key=lambda each: (not each[1].is_bad, -each[0], each[1].spec))]
+
+
+def often_run(night: Sequence[Delivery]) -> list[tuple[str, str]]:
+    """The runs of the DAGs with several in a night, each a DAG and a run, and those whose rest they sent."""
+    runs = {(each.dag_id, each.run_id) for each in night}
+    often = Counter(dag_id for dag_id, _ in runs)
+    runs |= {(each.dag_id, each.retry_of) for each in night if each.retry_of}
+    return sorted((run for run in runs if often[run[0]] > 1), key=lambda run: run[1])[-_MAX_RUNS:]
+
+
+def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list[Unusual]:
+    """Find the specs that have paid for the same input in several runs.
+
+    Samples do not count, nor rows that were sent again, nor jobs without an answer.
+
+    :param jobs: of the runs of one night.
+    :param sizes: the bytes of their input, when they were submitted. Objects that were written again since
+        have the same names; a job of an unknown size is left out.
+    """
+    same: defaultdict[tuple[object, ...], list[JobCost]] = defaultdict(list)
+    for each in jobs:
+        job, is_retry = each.job, {RETRY_LABEL, RETRY_OF_LABEL} & each.job.labels.keys()
+        if each.rows.ok and not is_retry and not job.is_sample and sizes.get(job.key):
+            rows = each.rows.input_rows, sizes[job.key]
+            same[job.spec, job.dag_id, job.task_id, job.map_index, job.model, job.input_uris, rows].append(
+                each
+            )
+    again: defaultdict[str, list[list[JobCost]]] = defaultdict(list)
+    for group in same.values():
+        if len({each.job.run_id for each in group}) > 1:
+            again[group[0].job.spec or group[0].job.dag_id].append(group)
+    found = []
+    for spec, groups in sorted(again.items()):
+        times = max(len({each.job.run_id for each in group}) for group in groups)
+        paid = [each for group in groups for each in group]
+        day = max(each.job.created_at for each in paid).date()
+        cost = numbers.amount(add_totals(each.total for each in paid))
+        text = f"{spec}: the same input was paid for {times} times, {cost} USD"
+        found.append(Unusual(spec, day, f"paid {times} times", text))
+    return found
 
 
 def _of_spec(spec: str, days: Sequence[GroupTotal], today: date, many_failed: Decimal) -> list[Unusual]:

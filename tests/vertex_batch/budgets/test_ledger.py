@@ -191,3 +191,26 @@ def test_what_has_no_bill_and_what_was_kept_back_can_be_listed(table, ledger, bi
     assert [(job.job_id, job.expected) for job in ledger.unbilled()] == [("101", total(3))]
     assert [(job.expected, job.verdict) for job in ledger.kept_back(NOW.date())] == [(total(4), "hold")]
     assert ledger.kept_back(NOW.date() - timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_like"),
+    [
+        ({}, True),
+        ({"run_id": "run-1"}, False),  # its own
+        ({"model": "gemini-2.5-pro"}, False),
+        ({"task_id": "retry_1.submit"}, False),
+        ({"map_index": 3}, False),
+        ({"dag_id": "other"}, False),
+    ],
+)
+def test_an_unbilled_job_of_another_run_with_as_large_an_input_is_found(
+    table, ledger, bill, changes, is_like
+):
+    ledger.claim(ASKS, expects("3"), [], go)
+    ledger.submitted("key-1", "101")
+    new = replace(ASKS, **{"job_key": "key-2", "run_id": "run-2", **changes})
+    assert [job.job_id for job in ledger.unbilled_like(new, expects("4"))] == ["101"] * is_like
+    assert ledger.unbilled_like(new, replace(expects("4"), rows=12)) == []
+    table.record(bill("101", create_time=NOW))
+    assert ledger.unbilled_like(new, expects("4")) == []

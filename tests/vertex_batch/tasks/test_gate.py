@@ -291,6 +291,31 @@ def test_inputs_that_an_earlier_run_has_answered_are_named_before_they_are_paid_
     assert ("submit", OUTCOME_XCOM) not in context["ti"].xcoms
 
 
+@pytest.mark.parametrize(
+    ("inputs", "state", "is_named"),
+    [("in", "PENDING", True), ("in", "SUCCEEDED", True), ("in", "FAILED", False), ("copy", "PENDING", False)],
+)
+def test_a_run_that_sends_what_an_unbilled_run_has_sent_says_so_and_is_not_refused(
+    vertex, context, capsys, inputs, state, is_named
+):
+    """As after a double click on Trigger."""
+    vertex.admin.reset()
+    is_over = state != "PENDING"
+    steps = [Step(state="PENDING", seconds=0 if is_over else None)]
+    vertex.admin.add_scenario(Scenario(timeline=steps, end=state if is_over else "SUCCEEDED", mix={}))
+    vertex.gcs.put("gs://demo-bucket/copy.jsonl", ROW * 2)  # as large, but another input
+    first = run(a_task(), context)
+    vertex.admin.wait_for_jobs(job_id=first["job_id"], state=state)
+    assert ("submit", OUTCOME_XCOM) not in context["ti"].xcoms
+    earlier, context["ti"].run_id = context["ti"].run_id, "second click"
+    context["task_state_store"].values.clear()
+    assert run(a_task(inputs=f"gs://demo-bucket/{inputs}.jsonl"), context)["job_id"] != first["job_id"]
+    said = context["ti"].xcoms.get(("submit", OUTCOME_XCOM), {"message": ""})["message"]
+    words = f"Run {earlier} has sent the same inputs at "
+    assert (words in said) is (words in capsys.readouterr().out) is is_named
+    assert ("its rows are paid for twice: 1.00 USD more" in said) is is_named
+
+
 def test_what_other_jobs_have_reserved_counts(vertex, context, ledger):
     run(a_task({"day": {"refuse": "2"}}), context)
     context["ti"].run_id = "another run"

@@ -18,13 +18,15 @@ from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import key, words
 from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
-from vertex_batch.costs import RowCounts
+from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
+from vertex_batch.costs import RowCounts, Total
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
 from vertex_batch.ui.words import explain_truncated
-from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_LABEL, RETRY_OF_LABEL
+from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_LABEL, RETRY_OF_LABEL, SAMPLE_LABEL
 
 ENDED = datetime(2026, 11, 22, 3, 40, tzinfo=UTC)
+FREE = Total(Decimal(0), complete=True)
 FINE = {"rows": RowCounts(ok=1000, input_rows=1000)}
 
 
@@ -53,6 +55,38 @@ def test_answers_that_were_paid_for_after_the_delivery_are_a_warning(pages):
     delivered = a_delivery(**run, delivered=20, exceptions=0, delivered_at=MORNING + timedelta(1))
     pages.table.record_delivery(delivered, files_changed=True)
     assert "Nothing unusual" in pages.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("second", "is_named"),
+    [
+        ({}, True),
+        ({"run_id": "click 1"}, False),  # a clear
+        ({"labels": {RETRY_LABEL: "1"}}, False),
+        ({"labels": {RETRY_OF_LABEL: "key"}}, False),
+        ({"labels": {SAMPLE_LABEL: "10-of-13"}}, False),
+        ({"model": "gemini-2.5-pro"}, False),
+        ({"input_uris": ("gs://in/b.jsonl",)}, False),
+        ({"task_id": "other.submit"}, False),
+        ({"bill": {"rows": RowCounts(failed=13, input_rows=13)}}, False),  # after a failed night
+        ({"size": 901}, False),  # the same name, written again
+    ],
+)
+def test_an_input_that_several_runs_of_the_night_have_paid_for_is_a_warning(pages, second, is_named):
+    first = {"input_uris": ("gs://in/a.jsonl",), "bill": FINE, "create_time": MORNING, "size": 900}
+    for run_id, facts in (("click 1", first), ("click 2", {"run_id": "click 2", **first, **second})):
+        size, given = facts["size"], {name: value for name, value in facts.items() if name != "size"}
+        job = pages.record(**{"run_id": run_id, **given}).job
+        asked = BudgetRequest(
+            job.job_id, job.project, job.location, job.model, job.dag_id, job.run_id, "submit"
+        )
+        estimate = Estimate(FREE, Decimal(0), Decimal(0), rows=13, size=size)
+        Ledger(pages.table).claim(asked, estimate, [], lambda _: Decision(Ruling.GO))
+        Ledger(pages.table).submitted(job.job_id, job.job_id)
+        delivery = a_delivery(run_id=run_id, delivered=20, exceptions=0)
+        pages.table.record_delivery(delivery, files_changed=True)
+    text = words(pages.get("/").text)
+    assert ("nightly: the same input was paid for 2 times, 3.00 USD" in text) is is_named
 
 
 @pytest.mark.parametrize(
