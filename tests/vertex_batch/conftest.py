@@ -18,6 +18,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import DagRunResult, ErrorResponse, GetDagRun
+from pydantic import JsonValue, TypeAdapter
 
 from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
@@ -210,6 +211,10 @@ def emulator(tmp_path_factory) -> Iterator[EmulatedVertex]:
             process.stop()
 
 
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+"""As Airflow's messages have it: a tuple is refused."""
+
+
 class TaskStateStore:
     """The part of Airflow's task state store that a task uses, kept in memory."""
 
@@ -220,7 +225,7 @@ class TaskStateStore:
         return self.values.get(key, default)
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        self.values[key] = json.loads(json.dumps(value))
+        self.values[key] = json.loads(json.dumps(_JSON.validate_python(value)))
 
 
 @dataclass
