@@ -6,7 +6,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from vertex_batch.costs import Delivery
+from sqlalchemy import select
+
+from vertex_batch.costs import CostTable, Delivery
+from vertex_batch.costs.schema import jobs
 from vertex_batch.storage import ByteStream
 from vertex_batch.usage import Scanner, ScanOptions, ScanResult
 from vertex_batch.vertex.resource import (
@@ -52,6 +55,19 @@ def a_request(inputs: str = INPUT, output: str = "gs://demo-bucket/out/", **fiel
 
 
 MORNING = datetime(2026, 11, 22, 4, 12, tzinfo=UTC)
+
+
+def copy_first_job(table: CostTable, count: int, **changes: Any) -> None:
+    """Record a job of a cost table many times more, without line items, under other ids.
+
+    :param changes: of its columns.
+    """
+    with table.writing() as connection:
+        recorded = connection.execute(select(jobs).limit(1)).mappings().one()
+        copies = [{**recorded, **changes, "job_id": f"9{number:05}"} for number in range(count)]
+        connection.execute(jobs.insert(), copies)
+
+
 DELIVERED_TO = "gs://demo-bucket/a b/answers.parquet"
 
 

@@ -323,6 +323,7 @@ def measure(
 def measure_queries(url: str, busy: int) -> None:
     """Time what the tasks of `BUSY` and its pages read and write of deliveries."""
     from vertex_batch.costs import CostTable, JobFilter
+    from vertex_batch.vertex.names import JobId
 
     table, of_dag, middle = CostTable(url), JobFilter(dag_id=BUSY), busy // 200 * 100
     run = (BUSY, f"run-{middle + 1}")
@@ -339,6 +340,12 @@ def measure_queries(url: str, busy: int) -> None:
             BUSY, run[1], one.answers_uri, {"answers_uri": one.answers_uri}
         ),
     }
+
+    def bills_of_shards() -> list[object]:
+        with table.snapshot() as same:
+            return [same.bill(JobId("p", "us-central1", str(10**18 + n))) for n in range(100)]
+
+    queries["bills of a run's 100 shards"] = bills_of_shards
     print(f"{'':34} {'wall ms':>7} {'CPU ms':>7} {'found':>7}")
     for name, ask in queries.items():
         began, cpu = time.perf_counter(), time.process_time()

@@ -161,6 +161,29 @@ def measure(name: str, first: Path, folder: Path) -> dict[str, Any]:
     return figures
 
 
+def measure_commands(folder: Path) -> int:
+    """Check and plan all specs of a folder, and print what that took."""
+    files = sorted(folder.iterdir())
+    commands = {
+        "`validate`, one spec": [["validate", files[0]]],
+        f"`validate`, {len(files):,} specs": [["validate", folder]],
+        f"`plan --offline`, {len(files):,} times": [["plan", "--offline", file] for file in files],
+    }
+    print("| | wall s | CPU s | peak MB |\n|---|---:|---:|---:|")
+    for name, lines in commands.items():
+        began, cpu, peak = time.perf_counter(), 0.0, 0
+        for line in lines:
+            words = [sys.executable, "-m", "vertex_batch.cli", *map(str, line)]
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            assert process.returncode == 0, line
+            cpu, peak = cpu + used.ru_utime + used.ru_stime, max(peak, used.ru_maxrss)
+        wall = time.perf_counter() - began
+        print(f"| {name} | {wall:.1f} | {cpu:.1f} | {peak / 1000:,.0f} |", flush=True)
+    return 0
+
+
 def main() -> int:
     """Write the files, measure, compare, print."""
     parser = argparse.ArgumentParser(
@@ -168,6 +191,7 @@ def main() -> int:
     )
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--commands", action="store_true", help="of the command line, instead of DAGs")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -175,6 +199,8 @@ def main() -> int:
         child(name, Path(first), Path(folder))
         return 0
     with tempfile.TemporaryDirectory() as root:
+        if options.commands:
+            return measure_commands(_write(Path(root) / OURS, SPLITTING, options.files)[1])
         folders = {name: _write(Path(root) / name, name, options.files) for name in CONTESTANTS}
         rounds = [
             {name: measure(name, *folders[name]) for name in CONTESTANTS} for _ in range(options.rounds)

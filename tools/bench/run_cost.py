@@ -1,6 +1,7 @@
 """What a run of a spec costs Airflow, compared with a run of as many empty tasks: part of ``make bench``.
 
     python -m tools.bench.run_cost --runs 100
+    python -m tools.bench.run_cost --runs 1 --only shards
 
 All runs of a contestant are triggered at once, on a stack with the LocalExecutor. Its workers have imported
 the package before, as in the image; with ``--bare`` they have not. Processor time is that of all Airflow
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -32,8 +35,13 @@ from tools.night.airflow_files import settings
 from tools.night.measures import TaskProcess, read_tasks
 from tools.night.store_proxy import StoreProxy
 
-SPEC, OFF, EMPTY = "spec", "spec_off", "empty"
-TITLES = {SPEC: "a spec", OFF: "a spec with `split: off`", EMPTY: "as many empty tasks"}
+SPEC, OFF, EMPTY, SHARDS = "spec", "spec_off", "empty", "shards"
+TITLES = {
+    SPEC: "a spec",
+    OFF: "a spec with `split: off`",
+    EMPTY: "as many empty tasks",
+    SHARDS: "a spec with a job for each row, and a delivery",
+}
 ROLES = (SCHEDULER, TRIGGERER, API_SERVER, DAG_PROCESSOR, DATABASE)
 BUCKET, ROWS, IDLE_SECONDS, RUN_SECONDS = "demo-bucket", 120, 20.0, 3000.0
 ROW = '{"request": {"contents": [{"role": "user", "parts": [{"text": "row %d"}]}]}}\n'
@@ -53,6 +61,7 @@ for number in range({runs}):
     globals()[dag.dag_id] = dag
 """
 TICK = os.sysconf("SC_CLK_TCK")
+_STATES = re.compile(r"duration_us=(\d+) .*path=/execution/task-instances/states")
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class Cost:
     :param all: those of all processes.
     :param rows: by table of the metadata database.
     :param instances: task instances by state.
+    :param looks: milliseconds of each request for states of tasks: whether the delivery still follows.
     """
 
     name: str
@@ -81,12 +91,13 @@ class Cost:
     instances: Mapping[str, float]
     wall_seconds: float
     runs: int
+    looks: Sequence[float]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="how many at once")
-    parser.add_argument("--only", nargs="+", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--only", nargs="+", choices=TITLES, default=[SPEC, OFF, EMPTY])
     parser.add_argument("--bare", action="store_true", help="without `vertex_batch.preload` in the workers")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="run-cost-"))
@@ -126,9 +137,9 @@ def measure(home: Path, runs: int, names: Sequence[str], *, bare: bool) -> list[
 
 def _run(stack: Stack, name: str, runs: int, idle: Mapping[str, float], tasks: Path) -> Cost:
     dags = [f"{name}_{number:03}" for number in range(runs)]
-    # One run before, so that no contestant pays for the first import of anything.
-    _trigger(stack, dags[:1], "warm")
-    before, began = _snapshot(stack), time.monotonic()
+    if name != SHARDS:  # one run before, so that no contestant pays for the first import of anything
+        _trigger(stack, dags[:1], "warm")
+    before, began, looks = _snapshot(stack), time.monotonic(), len(_looks(stack))
     _trigger(stack, dags, "bench")
     after, wall = _snapshot(stack), time.monotonic() - began
     cpu = {role: after.cpu[role] - before.cpu[role] - idle[role] * wall for role in after.cpu}
@@ -145,7 +156,13 @@ def _run(stack: Stack, name: str, runs: int, idle: Mapping[str, float], tasks: P
         states,
         wall,
         runs,
+        _looks(stack)[looks:],
     )
+
+
+def _looks(stack: Stack) -> list[float]:
+    log = (stack.options.home / "logs" / f"{API_SERVER}.log").read_text(errors="replace")
+    return [int(found[1]) / 1000 for found in _STATES.finditer(log)]
 
 
 def _trigger(stack: Stack, dags: Sequence[str], run_id: str) -> None:
@@ -234,7 +251,12 @@ def _dags(home: Path, runs: int) -> Path:
 def _specs(home: Path, runs: int) -> Path:
     folder = home / "jobs"
     folder.mkdir()
-    for name, more in ((SPEC, ""), (OFF, "split: off\n")):
+    answers = f"results: {{to: gs://{BUCKET}/answers.csv}}\n"
+    for name, more in (
+        (SPEC, ""),
+        (OFF, "split: off\n"),
+        (SHARDS, f"max_rows_per_job: 1\n{answers}"),
+    ):
         for number in range(runs):
             (folder / f"{name}_{number:03}.yaml").write_text(
                 f"model: gemini-3.1-flash-lite\ninputs: gs://{BUCKET}/in.jsonl\n"
@@ -278,6 +300,9 @@ def table(costs: Sequence[Cost]) -> str:
     for cost in costs:
         rows = ", ".join(f"{name} {number:g}" for name, number in sorted(cost.rows.items()))
         lines.append(f"\n{TITLES[cost.name]}: {cost.runs} runs in {cost.wall_seconds:.0f} s; rows: {rows}")
+        if cost.looks:
+            middle = statistics.median(cost.looks)
+            lines.append(f"  {len(cost.looks)} requests for states of tasks, {middle:.0f} ms each")
         for task_id in dict.fromkeys(task.task_id for task in cost.tasks):
             mine = [task.cpu_seconds for task in cost.tasks if task.task_id == task_id]
             lines.append(f"  {task_id}: {len(mine)} processes, {sum(mine) / len(mine):.2f} CPU s each")

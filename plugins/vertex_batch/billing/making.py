@@ -32,12 +32,12 @@ def make_bill(
     :param unknown: why a part of the cost cannot be known. It becomes a line item without an amount, so
         that every sum over the bill is marked "at least".
     """
-    if scan.unreadable:
-        unknown = (*unknown, f"{scan.unreadable:,} unreadable rows")
-    if scan.unrecognized:
-        unknown = (*unknown, f"{scan.unrecognized:,} unrecognized rows")
-    if scan.without_usage:
-        unknown = (*unknown, f"{scan.without_usage:,} rows without usage")
+    rows = (
+        (scan.unreadable, "unreadable rows"),
+        (scan.unrecognized, "unrecognized rows"),
+        (scan.without_usage, "rows without usage"),
+    )
+    unknown = (*unknown, *(f"{count:,} {what}" for count, what in rows if count))
     if lost := _lost_rows(scan, stats):
         unknown = (*unknown, f"{VERTEX_COUNTS} {lost:,} more successful rows than the output holds")
     return Bill(

@@ -8,25 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from vertex_batch import usage
 from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
 from vertex_batch.storage import ObjectStorage, as_storage, read_lines, without_duplicates, written_after
-from vertex_batch.usage import (
-    InputFacts,
-    Progress,
-    Scanner,
-    ScanOptions,
-    ScanResult,
-    UsageKey,
-    at_most_every,
-    input_facts,
-    output_files,
-    resumed_output,
-    scan_output,
-)
-from vertex_batch.usage.tables import scan_table
 
 if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
@@ -48,7 +35,7 @@ class ReadOutput:
     :param input_rows: None if they were not counted, or can no longer be.
     """
 
-    scan: ScanResult = field(default_factory=ScanResult)
+    scan: usage.ScanResult = field(default_factory=usage.ScanResult)
     unknown: tuple[str, ...] = ()
     problem: OutputMissingError | None = None
     input_rows: int | None = None
@@ -100,7 +87,7 @@ class OutputReader:
         problem = None
         if input_rows is None and (found := self._input(facts)):
             input_rows, answered = found.rows, found.answered or None
-        elif input_rows is None and (earlier := resumed_output(facts.input_uris)):
+        elif input_rows is None and (earlier := usage.resumed_output(facts.input_uris)):
             problem = OutputMissingError(
                 earlier, f"job {facts} resumed it, and its bill has those rows again"
             )
@@ -122,39 +109,40 @@ class OutputReader:
             ] = 0
         return ReadOutput(scan, problem=problem, input_rows=input_rows)
 
-    def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> ScanResult:
+    def _scan(self, facts: JobFacts, how: Mapping[str, Any]) -> usage.ScanResult:
         """Scan an output.
 
         :param how: see `ScanOptions`.
         """
         if _is_table(facts) and self._read_table:
             table = facts.output_directory
-            return scan_table(self._read_table(table), table, ScanOptions(facts.model, **how))
-        return scan_output(
+            return usage.scan_table(self._read_table(table), table, usage.ScanOptions(facts.model, **how))
+
+        def report(progress: usage.Progress) -> None:
+            self._log.info("Reading the output of job %s: %s", facts, progress)
+
+        return usage.scan_output(
             self._storage,
             facts.output_directory,
             job_model=facts.model,
             job=str(facts),
             processes=self._processes,
-            on_progress=at_most_every(_REPORT_SECONDS, partial(self._report, facts)),
+            on_progress=usage.at_most_every(_REPORT_SECONDS, report),
             **how,
         )
 
-    def _report(self, facts: JobFacts, progress: Progress) -> None:
-        self._log.info("Reading the output of job %s: %s", facts, progress)
-
     def usage_by_row(
         self, facts: JobFacts, thresholds: Mapping[str, int]
-    ) -> Iterator[Mapping[UsageKey, int]]:
+    ) -> Iterator[Mapping[usage.UsageKey, int]]:
         """The usage of each row. Each is scanned separately, so use this only for samples.
 
         :param thresholds: where the long-context rates of models begin.
         """
-        storage, options = self._storage, ScanOptions(facts.model, thresholds=thresholds)
-        files = output_files(storage, facts.output_directory)
+        storage, options = self._storage, usage.ScanOptions(facts.model, thresholds=thresholds)
+        files = usage.output_files(storage, facts.output_directory)
         for source, stream in storage.read_each(files.objects):
             for line in (line for block in read_lines(stream) for line in block.lines if line):
-                scanner = Scanner(options)
+                scanner = usage.Scanner(options)
                 scanner.scan(io.BytesIO(line), source.uri)
                 if (found := scanner.result()).rows:
                     yield found.tokens
@@ -163,7 +151,7 @@ class OutputReader:
     def _storage(self) -> ObjectStorage:
         return as_storage(self._open_storage())
 
-    def _input(self, facts: JobFacts) -> InputFacts | None:
+    def _input(self, facts: JobFacts) -> usage.InputFacts | None:
         """The facts of the input; None if it can no longer be read.
 
         :raises StorageUnavailableError: the store failed; a retry may succeed.
@@ -172,7 +160,7 @@ class OutputReader:
         storage = self._storage
         try:
             objects = without_duplicates(each for uri in uris for each in storage.list(uri))
-            found = input_facts(storage, objects) if objects else None
+            found = usage.input_facts(storage, objects) if objects else None
         except (PermanentError, InputChangedError) as error:
             self._log.warning("The input of job %s could not be counted: %s", facts, error)
             return None

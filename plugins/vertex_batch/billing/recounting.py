@@ -66,10 +66,7 @@ class Recounter:
         self._outputs = OutputReader(open_storage, self._log, read_table)
 
     def recount(self, where: JobFilter, *, dry_run: bool = False) -> Iterator[Recounted]:
-        """Count jobs again, one by one, each in one transaction. Doing it twice changes nothing.
-
-        :param dry_run: only compare; write nothing.
-        """
+        """Count jobs again, one by one, each in one transaction. Doing it twice changes nothing."""
         for before in recorded(self._table, where):
             found = self._count(before)
             if not dry_run and not found.problem:
@@ -133,5 +130,5 @@ def _unknown(bill: Bill) -> list[str]:
     ]
 
 
-def _figures(bill: Bill) -> tuple[Any, ...]:
+def _figures(bill: Bill) -> tuple[object, ...]:
     return bill.rows, dict(bill.usage), bill.total

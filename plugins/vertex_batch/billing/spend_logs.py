@@ -46,7 +46,7 @@ class _Logged:
 
 def against_proxy(
     bills: Iterable[Bill],
-    spend_logs: Iterable[Mapping[str, Any]],
+    spend_logs: Iterable[Mapping[str, object]],
     *,
     now: datetime,
     version: tuple[int, int] | None = None,
@@ -113,7 +113,7 @@ def why_not_priced(bill: Bill, now: datetime) -> str:
     )
 
 
-def _spend(log: Mapping[str, Any]) -> Decimal:
+def _spend(log: Mapping[str, object]) -> Decimal:
     spend = log.get("spend")
     found = exact(spend) or Decimal(0)
     return _FLOAT.plus(found) if isinstance(spend, float) else found

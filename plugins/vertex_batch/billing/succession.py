@@ -33,7 +33,6 @@ class EndingModel:
     successors: Mapping[str, Total]
 
     def describe(self, day: date) -> str:
-        """The model's end, what it cost, and what its successors would have cost."""
         costs = [f"{name} {cost.rounded}" for name, cost in self.successors.items()]
         instead = f"; today the same tokens would cost with {', with '.join(costs)}" if costs else ""
         paid = f"Its jobs of the last {USAGE_DAYS} days cost {self.paid.rounded}"
@@ -41,11 +40,7 @@ class EndingModel:
 
 
 def ending_models(
-    table: CostTable,
-    where: JobFilter,
-    day: date,
-    *,
-    book: PriceBook | None = None,
+    table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None
 ) -> list[EndingModel]:
     """Find the models of the last days' jobs that stop, the first to stop first.
 

@@ -5,48 +5,37 @@ and SQLAlchemy along, when it is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vertex_batch.budgets.limits import Account, Budget, BudgetRequest, Limit, Payer, Ruling, RunKey, Window
+from vertex_batch.budgets.limits import Account as Account
+from vertex_batch.budgets.limits import Budget as Budget
+from vertex_batch.budgets.limits import BudgetRequest as BudgetRequest
+from vertex_batch.budgets.limits import Limit as Limit
+from vertex_batch.budgets.limits import Payer as Payer
+from vertex_batch.budgets.limits import Ruling as Ruling
+from vertex_batch.budgets.limits import RunKey as RunKey
+from vertex_batch.budgets.limits import Window as Window
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets.decision import Decision, Guess, Sums, decide, within_approval
-    from vertex_batch.budgets.estimating import Estimate, estimate, unknown_estimate
-    from vertex_batch.budgets.history import NewRows, past_jobs
-    from vertex_batch.budgets.ledger import Ledger, StoredEstimate
-    from vertex_batch.budgets.past import PastJob, describe_past, past_costs
-    from vertex_batch.budgets.sampling import survey_input
-    from vertex_batch.budgets.survey import Survey, Totals, summarize
-
-__all__ = [
-    "Account",
-    "Budget",
-    "BudgetRequest",
-    "Decision",
-    "Estimate",
-    "Guess",
-    "Ledger",
-    "Limit",
-    "NewRows",
-    "PastJob",
-    "Payer",
-    "Ruling",
-    "RunKey",
-    "StoredEstimate",
-    "Sums",
-    "Survey",
-    "Totals",
-    "Window",
-    "decide",
-    "describe_past",
-    "estimate",
-    "past_costs",
-    "past_jobs",
-    "summarize",
-    "survey_input",
-    "unknown_estimate",
-    "within_approval",
-]
+    from vertex_batch.budgets.decision import Decision as Decision
+    from vertex_batch.budgets.decision import Guess as Guess
+    from vertex_batch.budgets.decision import Sums as Sums
+    from vertex_batch.budgets.decision import decide as decide
+    from vertex_batch.budgets.decision import within_approval as within_approval
+    from vertex_batch.budgets.estimating import Estimate as Estimate
+    from vertex_batch.budgets.estimating import estimate as estimate
+    from vertex_batch.budgets.estimating import unknown_estimate as unknown_estimate
+    from vertex_batch.budgets.history import NewRows as NewRows
+    from vertex_batch.budgets.history import past_jobs as past_jobs
+    from vertex_batch.budgets.ledger import Ledger as Ledger
+    from vertex_batch.budgets.ledger import StoredEstimate as StoredEstimate
+    from vertex_batch.budgets.past import PastJob as PastJob
+    from vertex_batch.budgets.past import describe_past as describe_past
+    from vertex_batch.budgets.past import past_costs as past_costs
+    from vertex_batch.budgets.sampling import survey_input as survey_input
+    from vertex_batch.budgets.survey import Survey as Survey
+    from vertex_batch.budgets.survey import Totals as Totals
+    from vertex_batch.budgets.survey import summarize as summarize
 
 _ROOMS = {
     **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
@@ -59,7 +48,7 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _ROOMS:
         return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
     raise AttributeError(name)

@@ -64,7 +64,7 @@ class Limits:
     level: str = ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Limits:
+    def from_config(cls, config: Mapping[str, object]) -> Limits:
         """Read a ``generationConfig``; what it states wrongly is not stated."""
         thinking = config.get("thinkingConfig", config.get("thinking_config"))
         thinking = thinking if isinstance(thinking, Mapping) else {}

@@ -74,7 +74,6 @@ class Estimate:
 
     @property
     def span(self) -> str:
-        """The range for a person."""
         return f"{about(self.low)} to {about(self.high)}"
 
     @property
@@ -140,7 +139,6 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
-        """Read what `to_dict` has written."""
         return cls(
             Total(Decimal(data["expected_usd"]), bool(data["complete"])),
             Decimal(data["low_usd"]),
@@ -190,7 +188,6 @@ def estimate(
 ) -> Estimate:
     """Estimate a job.
 
-    :param survey: of its input.
     :param book: the same prices that its bill will use.
     :param history: earlier jobs of the same task and model, the latest first; the first `HISTORY_RUNS` count.
     :param day: the UTC day on which the job will run, whose prices are used; None: today.
@@ -287,7 +284,6 @@ def _middle(usages: Sequence[Mapping[UsageKey, int]]) -> Mapping[UsageKey, int]:
 
 
 def _jobs(useful: Sequence[PastJob]) -> str:
-    """Which jobs an estimate is made of."""
     last = useful[0]
     if all(past.same for past in useful):
         return str(last.same)

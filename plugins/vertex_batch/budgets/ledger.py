@@ -11,17 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    exists,
-    func,
-    or_,
-    select,
-    text,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.budgets.decision import Decision, Sums, UnbilledJob
@@ -101,7 +91,7 @@ class Ledger:
         now, run = self._now(), RunKey(budget_request.dag_id, budget_request.run_id)
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             sums = {
                 account: _sums(connection, account, run, now, budget_request.job_key) for account in accounts
             }
@@ -139,7 +129,6 @@ class Ledger:
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
 
     def of_job(self, job_id: JobId) -> StoredEstimate | None:
-        """A job's estimate; None if there is none."""
         return self.of_jobs([job_id]).get(job_id)
 
     def of_jobs(self, job_ids: Collection[JobId]) -> dict[JobId, StoredEstimate]:
@@ -148,7 +137,7 @@ class Ledger:
         wanted, c = set(job_ids), estimates.c
         # One index serves these, which it does not for a list of whole keys in SQLite.
         parts = zip((c.project, c.location, c.job_id), zip(*wanted, strict=True), strict=True)
-        asked = select(estimates).where(*(column.in_(sorted(set(values))) for column, values in parts))
+        asked = sa.select(estimates).where(*(column.in_(sorted(set(values))) for column, values in parts))
         with self._table.reading() as connection:
             found = {JobId(row.project, row.location, row.job_id): row for row in connection.execute(asked)}
         return {key: _stored(row) for key, row in found.items() if key in wanted}
@@ -166,8 +155,8 @@ class Ledger:
         stopped = (c.verdict.in_(("hold", "refuse")), c.released_at.is_not(None), c.job_id.is_(None))
         return self._waiting(*stopped, c.estimated_at >= begins, c.estimated_at < begins + timedelta(days=1))
 
-    def _waiting(self, *where: ColumnElement[bool]) -> list[UnbilledJob]:
-        asked = select(estimates).where(*where).order_by(estimates.c.estimated_at)
+    def _waiting(self, *where: sa.ColumnElement[bool]) -> list[UnbilledJob]:
+        asked = sa.select(estimates).where(*where).order_by(estimates.c.estimated_at)
         with self._table.reading() as connection:
             return [
                 UnbilledJob(
@@ -190,20 +179,20 @@ class Ledger:
 
 
 def _sums(
-    connection: Connection, account: Account, run: RunKey | None, now: datetime, own_key: str = ""
+    connection: sa.Connection, account: Account, run: RunKey | None, now: datetime, own_key: str = ""
 ) -> Sums:
     starts = account.period.starts(now)
-    pico = func.sum(line_items.c.amount_picousd, type_=NullType())
-    unpriced = func.count(line_items.c.kind) - func.count(line_items.c.amount_picousd)
+    pico = sa.func.sum(line_items.c.amount_picousd, type_=NullType())
+    unpriced = sa.func.count(line_items.c.kind) - sa.func.count(line_items.c.amount_picousd)
     created = _created_since(starts) if starts else []
     spent = connection.execute(
-        select(pico, unpriced)
+        sa.select(pico, unpriced)
         .select_from(jobs.join(line_items, same_job(line_items, jobs)))
         .where(*_whose(jobs.c, account, run), *created)
     ).one()
     c = estimates.c
     reserved = connection.execute(
-        select(func.sum(c.expected_picousd, type_=NullType()), func.sum(c.unpriced)).where(
+        sa.select(sa.func.sum(c.expected_picousd, type_=NullType()), sa.func.sum(c.unpriced)).where(
             *_whose(c, account, run),
             c.released_at.is_(None),
             c.job_key != own_key,
@@ -214,17 +203,17 @@ def _sums(
     return Sums(total_of(*spent), total_of(*reserved))
 
 
-def _billed() -> ColumnElement[bool]:
-    return exists().where(same_job(jobs, estimates))
+def _billed() -> sa.ColumnElement[bool]:
+    return sa.exists().where(same_job(jobs, estimates))
 
 
-def _created_since(starts: datetime) -> list[ColumnElement[bool]]:
+def _created_since(starts: datetime) -> list[sa.ColumnElement[bool]]:
     """A job that was gone before its creation could be read counts from its recording."""
-    unknown = and_(jobs.c.create_time.is_(None), jobs.c.recorded_at >= starts)
-    return [or_(jobs.c.create_time >= starts, unknown)]
+    unknown = sa.and_(jobs.c.create_time.is_(None), jobs.c.recorded_at >= starts)
+    return [sa.or_(jobs.c.create_time >= starts, unknown)]
 
 
-def _whose(columns: Any, account: Account, run: RunKey | None) -> list[ColumnElement[bool]]:
+def _whose(columns: Any, account: Account, run: RunKey | None) -> list[sa.ColumnElement[bool]]:
     found = []
     if account.payer is Payer.SPEC:
         found.append(columns.spec == account.name)
@@ -236,7 +225,7 @@ def _whose(columns: Any, account: Account, run: RunKey | None) -> list[ColumnEle
     return found
 
 
-def _estimate_row(estimate: Estimate) -> dict[str, Any]:
+def _estimate_row(estimate: Estimate) -> dict[str, object]:
     return {
         "expected_picousd": estimate.expected.amount,
         "unpriced": int(not estimate.expected.complete),
@@ -245,7 +234,7 @@ def _estimate_row(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _stored(row: Row[Any]) -> StoredEstimate:
+def _stored(row: sa.Row[Any]) -> StoredEstimate:
     kept = Estimate(
         expected=Total(row.expected_picousd, complete=not row.unpriced),
         unknown=tuple(row.unknown),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Ruling(StrEnum):
@@ -95,35 +95,6 @@ class Budget:
             for period, amounts in self.limits.items()
             for verdict, usd in amounts.items()
         ]
-
-    def to_dict(self) -> dict[str, Any]:
-        timeout = self.approval_timeout
-        return {
-            "limits": {
-                str(period): {str(verdict): str(usd) for verdict, usd in amounts.items()}
-                for period, amounts in self.limits.items()
-            },
-            "unknown": str(self.unknown),
-            "approvers": list(self.approvers),
-            "approval_timeout_seconds": timeout.total_seconds() if timeout else None,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Budget:
-        """Read what `to_dict` wrote.
-
-        :raises ValueError: it is something else.
-        """
-        seconds = data.get("approval_timeout_seconds")
-        return cls(
-            limits={
-                Window(period): {Ruling(verdict): Decimal(usd) for verdict, usd in amounts.items()}
-                for period, amounts in data.get("limits", {}).items()
-            },
-            unknown=Ruling(data.get("unknown", Ruling.WARN)),
-            approvers=tuple(data.get("approvers", ())),
-            approval_timeout=None if seconds is None else timedelta(seconds=seconds),
-        )
 
 
 class RunKey(NamedTuple):

@@ -122,10 +122,7 @@ def _mp3_seconds(head: bytes, size: int) -> float | None:
 
 
 def pdf_pages(content: bytes) -> int | None:
-    """The pages of a PDF whose page objects are not compressed.
-
-    :param content: the whole file.
-    """
+    """The pages of a PDF whose page objects are not compressed."""
     if not content.startswith(b"%PDF"):
         return None
     pages = len(_PDF_PAGE.findall(content))

@@ -17,14 +17,7 @@ from statistics import median
 
 from vertex_batch.budgets.answer_lengths import cut_share, within
 from vertex_batch.budgets.media import Family, family
-from vertex_batch.budgets.past import (
-    ENOUGH_ROWS,
-    OF_THE_PROMPT,
-    PastJob,
-    SameRows,
-    files_of,
-    is_limited,
-)
+from vertex_batch.budgets.past import ENOUGH_ROWS, OF_THE_PROMPT, PastJob, SameRows, files_of, is_limited
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.usage import Kind, UsageKey
 
@@ -121,12 +114,10 @@ def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
 
 
 def is_much(ratio: Fraction) -> bool:
-    """Whether a ratio is far from 1."""
     return not Fraction(1, _MUCH) < ratio < _MUCH
 
 
 def change_of(past: PastJob, survey: Survey) -> InputChange:
-    """Compare new rows with those of an earlier job."""
     answer = past.uncut_answer(survey)
     allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
     cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE

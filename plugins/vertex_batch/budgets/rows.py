@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from vertex_batch.budgets.answer_lengths import NO_LIMIT, AnswerLimit, Limits, answer
 from vertex_batch.budgets.media import MediaFile, family, media_tokens, text_tokens
@@ -128,7 +127,7 @@ class _Walk:
             self.text += len(value.encode("utf-8", "surrogatepass"))
             self.characters += characters_of(value)
 
-    def _entry(self, parent: Mapping[str, Any], name: str, value: object, depth: int) -> None:
+    def _entry(self, parent: Mapping[str, object], name: str, value: object, depth: int) -> None:
         if name in _MEDIA and isinstance(value, dict):
             self.files.append(_media_file(parent, value))
         elif name in _CONFIG and isinstance(value, dict):
@@ -144,7 +143,7 @@ class _Walk:
             self.visit(value, depth + 1, name)
 
 
-def _media_file(part: Mapping[str, Any], value: Mapping[str, Any]) -> MediaFile:
+def _media_file(part: Mapping[str, object], value: Mapping[str, object]) -> MediaFile:
     data = value.get("data")
     cut = part.get("videoMetadata", part.get("video_metadata"))
     cut = cut if isinstance(cut, Mapping) else {}
@@ -159,7 +158,7 @@ def _media_file(part: Mapping[str, Any], value: Mapping[str, Any]) -> MediaFile:
     )
 
 
-def _cut_seconds(cut: Mapping[str, Any]) -> float | None:
+def _cut_seconds(cut: Mapping[str, object]) -> float | None:
     """How much of a video ``startOffset`` and ``endOffset`` leave; None where they are absent or invalid."""
     start = _offset(cut.get("startOffset", cut.get("start_offset"))) or 0
     end = _offset(cut.get("endOffset", cut.get("end_offset")))
@@ -177,7 +176,7 @@ def _offset(value: object) -> float | None:
     return seconds if 0 <= seconds < 1e9 else None  # noqa: PLR2004 - three decades, and no NaN
 
 
-def _resolution(owner: Mapping[str, Any]) -> str:
+def _resolution(owner: Mapping[str, object]) -> str:
     value = owner.get("mediaResolution", owner.get("media_resolution"))
     level = value.get("level") if isinstance(value, Mapping) else value
     name = str(level or "").upper().removeprefix("MEDIA_RESOLUTION_")

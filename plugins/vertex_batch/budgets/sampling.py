@@ -52,7 +52,6 @@ def survey_input(
 ) -> Survey:
     """Count what is in the input objects.
 
-    :param store: reads the objects.
     :param model: whose rules count the tokens, in any form of its name.
     :param long_context_tokens: where the model's long-context rates begin.
     :param rows: of all objects, where they were counted.
@@ -63,7 +62,7 @@ def survey_input(
     reader = RowReader(model, long_context_tokens)
     is_packed = any(item.uri.endswith(GZIP_SUFFIXES) for item in objects)
     if not is_packed and totals.size <= READ_WHOLE_BYTES and len(objects) <= READ_WHOLE_OBJECTS:
-        contents = _contents(store, objects)
+        contents = [stream.read() for _, stream in store.read_each(objects)]
         is_packed = any(data.startswith(GZIP_MAGIC) for data in contents)
         if not is_packed:
             return summarize((_place(data) for data in contents), totals, reader, complete=True)
@@ -77,10 +76,6 @@ def _is_packed(store: Store, item: SourceObject) -> bool:
     """Whether an object begins as gzip does, whatever its name."""
     with store.open(item, 0, _FIRST_BLOCK) as stream:
         return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-
-
-def _contents(store: Store, objects: Sequence[SourceObject]) -> list[bytes]:
-    return [stream.read() for _, stream in store.read_each(objects)]
 
 
 def _place(data: bytes) -> SampledRows:

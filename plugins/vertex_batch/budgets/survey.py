@@ -63,8 +63,7 @@ class Survey:
 
     :param rows: lines that hold something.
     :param size: bytes of all objects.
-    :param content: bytes of all
-        rows, unpacked; 0: as `size`.
+    :param content: bytes of all rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
     :param read_rows: how many rows the counts are made of, and ``read_bytes`` their bytes.
     :param counted: the number of rows is exact.
@@ -249,14 +248,11 @@ class _Frame:
         }
         largest = max(draw.largest.get(part, 0) for draw in self._drawn)
         unseen = self._left * min(1.0, _UNSEEN / self._rows_read) if self._rows_read else 0.0
-        more = unseen * largest * self._whole_rows
+        whole = self._rows_read * self.factor if self._totals.rows is None else self._totals.rows
+        more = unseen * largest * whole
         low = min(count.low * (1 - margins["low"]), count.expected * (1 - margins["expected"])) * (1 - unseen)
         high = max(count.high * (1 + margins["high"]), count.expected * (1 + margins["expected"])) + more
         return Range(max(0.0, low), count.expected, high)
-
-    @property
-    def _whole_rows(self) -> float:
-        return float(self._totals.rows if self._totals.rows is not None else self._rows_read * self.factor)
 
     def _spread(self, counts: Sequence[float]) -> float:
         """The margin of a ratio, as a share of it, from how the places differ."""

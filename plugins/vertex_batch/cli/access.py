@@ -120,19 +120,17 @@ def settings_of(proxy: str, route_prefix: str | None = None) -> ProxySettings:
     :param route_prefix: of a URL: the proxy's path before ``/projects/...``.
     :raises ConfigurationError: they are missing, or not usable.
     """
-    return _of_url(proxy, route_prefix) if "://" in proxy else airflow_settings(proxy)
-
-
-def _of_url(url: str, route_prefix: str | None) -> ProxySettings:
+    if "://" not in proxy:
+        return airflow_settings(proxy)
     from vertex_batch.hooks.connection import ProxySettings  # noqa: PLC0415 - it takes Airflow's seconds
 
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         # The URL is left out: it may contain a password.
         raise ConfigurationError("The key of the proxy is missing", f"set {KEY_VARIABLE} to the key")
-    url_from = PROXY_VARIABLE if url == os.environ.get(PROXY_VARIABLE) else "--proxy"
+    url_from = PROXY_VARIABLE if proxy == os.environ.get(PROXY_VARIABLE) else "--proxy"
     config = ProxyConfig(
-        url,
+        proxy,
         key,
         route_prefix=route_prefix or DEFAULT_ROUTE_PREFIX,
         source=SettingsSource.of_command_line(url_from, KEY_VARIABLE),

@@ -9,7 +9,6 @@ from vertex_batch.storage import DEFAULT_CONN_ID
 
 
 def day(text: str) -> date:
-    """Read an option's day."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -24,14 +23,41 @@ def count(text: str) -> int:
 
 
 def at_least_one(text: str) -> int:
-    """Read an option's number of things to show."""
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise ArgumentTypeError(f"`{text}` is not a whole number of 1 or more")
     return int(text)
 
 
+def add_rates(command: ArgumentParser, *, required: bool) -> None:
+    """Add the options that decide at which rates the rows of an output are billed.
+
+    :param required: the command cannot do without the model and the location.
+    """
+    before = "of an output, required: " if required else ""
+    command.add_argument(
+        "--model", default="", help=f"{before}the job's model, for rows that do not name one"
+    )
+    command.add_argument(
+        "--location",
+        default="" if required else "global",
+        help=f"{before}where the job ran; some models cost more in a region than in `global`"
+        f"{'' if required else ' (default: global)'}",
+    )
+    command.add_argument(
+        "--prices",
+        metavar="FILE",
+        help="a price map in LiteLLM's format, JSON or YAML, used alone (default: the packaged prices)",
+    )
+    command.add_argument(
+        "--day",
+        type=day,
+        metavar="YYYY-MM-DD",
+        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
+        " output directory, else today)",
+    )
+
+
 def add_json(command: ArgumentParser) -> None:
-    """Add the option for JSON, of a command that shows amounts."""
     command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
 
 

@@ -15,7 +15,7 @@ from vertex_batch.billing.making import make_bill
 from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json, print_parts
 from vertex_batch.cli.paths import find_outputs, scan_outputs
-from vertex_batch.cli.progress import progress_bar
+from vertex_batch.cli.progress import scan_progress
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import Bill, JobFacts, RowCounts, in_full
 from vertex_batch.errors import ConfigurationError, OutputMissingError
@@ -31,7 +31,6 @@ _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "With a job: show its bill from the cost table, like cost --job. With a spec: that of its latest job."
         " With paths: read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
@@ -45,25 +44,7 @@ def describe(command: argparse.ArgumentParser) -> None:
         help="a job's id or PROJECT/LOCATION/ID; a spec; or a file, directory, gs:// URI or quoted glob with"
         " rows in JSON, plain or gzip",
     )
-    command.add_argument(
-        "--model", help="of an output, required: the job's model, for rows that do not name one"
-    )
-    command.add_argument(
-        "--location",
-        help="of an output, required: where the job ran; some models cost more in a region than in `global`",
-    )
-    command.add_argument(
-        "--prices",
-        metavar="FILE",
-        help="a price map in LiteLLM's format, JSON or YAML, used alone (default: the packaged prices)",
-    )
-    command.add_argument(
-        "--day",
-        type=arguments.day,
-        metavar="YYYY-MM-DD",
-        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
-        " output directory, else today)",
-    )
+    arguments.add_rates(command, required=True)
     arguments.add_json(command)
     command.add_argument(
         "--jobs",
@@ -90,7 +71,7 @@ def run(options: Namespace) -> int:
             " differ between locations. For the bill of a recorded job, give its id alone."
         )
     jobs = options.jobs or os.cpu_count() or 1
-    with progress_bar() as on_progress:
+    with scan_progress() as on_progress:
         bill = make(
             options.paths,
             options.model,
@@ -103,7 +84,7 @@ def run(options: Namespace) -> int:
     if options.json:
         print_json(as_data(bill))
     else:
-        _print(bill)
+        print_parts(render_bill(bill))
     return 0
 
 
@@ -172,7 +153,6 @@ def as_data(bill: Bill) -> dict[str, object]:
 
 
 def rows_data(rows: RowCounts) -> dict[str, int]:
-    """The row counts as plain data."""
     return {
         "ok": rows.ok,
         "failed": rows.failed,
@@ -205,7 +185,3 @@ def price_book(prices: str | None) -> PriceBook:
     """The prices of a file, used alone, or the packaged ones."""
     source = price_file(Path(prices), may_be_empty=True) if prices else packaged_prices()
     return PriceBook([source], max_decimals=None)
-
-
-def _print(bill: Bill) -> None:
-    print_parts(render_bill(bill))

@@ -30,13 +30,11 @@ _NAMED = ("spec", "team", "model", "dag_id", "run_id", "job")
 
 
 def add_days(command: argparse.ArgumentParser) -> None:
-    """Add the options that choose days."""
     command.add_argument("--since", type=arguments.day, metavar="DAY", help="first day, such as 2026-11-01")
     command.add_argument("--until", type=arguments.day, metavar="DAY", help="last day, inclusive")
 
 
 def add_jobs(command: argparse.ArgumentParser) -> None:
-    """Add the options that choose jobs."""
     add_days(command)
     command.add_argument("--spec", help="jobs of this spec")
     command.add_argument("--team", help="jobs with this label `team`")
@@ -47,7 +45,6 @@ def add_jobs(command: argparse.ArgumentParser) -> None:
 
 
 def add_prices(command: argparse.ArgumentParser) -> None:
-    """Add the options that choose prices."""
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--prices",
@@ -72,10 +69,7 @@ def add_prices(command: argparse.ArgumentParser) -> None:
 
 
 def check_days(options: Namespace) -> None:
-    """Check the range of days.
-
-    :raises ConfigurationError: the last day is before the first.
-    """
+    """Refuse a last day that is before the first one."""
     if options.since and options.until and options.since > options.until:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}")
 
@@ -123,9 +117,6 @@ def chosen_prices(options: Namespace) -> Iterator[tuple[Books, BatchClient | Non
 
 @contextmanager
 def open_client(proxy: str) -> Iterator[BatchClient]:
-    """Open a proxy.
-
-    :param proxy: see `settings_of`.
-    """
+    """Open a proxy; see `settings_of`."""
     with BatchClient(settings_of(proxy).config) as client:
         yield client

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,6 @@ from vertex_batch.cli.tables import jobs_table, render_bill, totals_table
 from vertex_batch.costs import (
     Bill,
     CostTable,
-    Delivery,
     GroupTotal,
     JobCost,
     JobFilter,
@@ -36,12 +34,7 @@ class MissingCostTableError(ConfigurationError):
     """No run has created the cost table yet, or its path is wrong."""
 
 
-class JobNotFoundError(ConfigurationError):
-    """The cost table has no such job, or more than one."""
-
-
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
         " price is unknown, the sum is a lower bound, printed as 'at least'."
@@ -67,7 +60,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Show totals and jobs, or the bill of one job."""
     if options.job:
         return run_bill(options)
     check_days(options)
@@ -76,10 +68,26 @@ def run(options: Namespace) -> int:
 
 
 def run_bill(options: Namespace) -> int:
-    """Show the bill of one job."""
     table = open_table(options)
     bill = find_bill(table, options.job)
-    _show_bill(bill, expected_of(table, bill), table.deliveries_of(bill.job), as_json=options.json)
+    expected, deliveries = expected_of(table, bill), table.deliveries_of(bill.job)
+    if not options.json:
+        print_parts(render_bill(bill, expected.beside(bill) if expected else "", deliveries))
+        return 0
+    # The keys of `usage` are not strings. The line items have the same content.
+    data = {name: value for name, value in asdict(replace(bill, usage={})).items() if name != "usage"}
+    print_json(
+        {
+            **data,
+            "day": bill.day,
+            "total": _total(bill.total),
+            "expected": expected.estimate.to_dict() if expected else None,
+            "outside_expectation": expected.compare(bill) if expected else "",
+            "outcome": expected.outcome(bill) if expected else "",
+            "deliveries": [asdict(delivery) for delivery in deliveries],
+            **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
+        }
+    )
     return 0
 
 
@@ -87,7 +95,7 @@ def find_bill(table: CostTable, job: str) -> Bill:
     """Find the bill of a job.
 
     :param job: its id, or any other name that `parse_job_name` reads; or a spec, for its latest job.
-    :raises JobNotFoundError: no job has that id, or several have.
+    :raises ConfigurationError: no job has that id, or several have.
     """
     found = table.jobs(JobFilter(named=frozenset({parse_job_name(job)})), limit=_MANY)
     if not found and (found := table.jobs(JobFilter(spec=job), limit=1)):
@@ -96,14 +104,14 @@ def find_bill(table: CostTable, job: str) -> Bill:
         say(f"{job} is a spec. This is the bill of its latest job, {latest}{run}:")
     if len(found) > 1:
         names = " and ".join(sorted(str(each.job) for each in found))
-        raise JobNotFoundError(f"Job {job} is ambiguous: {names}. Use one of these names.")
+        raise ConfigurationError(f"Job {job} is ambiguous: {names}. Use one of these names.")
     bill = table.bill(found[0].job.key) if found else None
     if bill is None:
         from vertex_batch.specs.load import load_specs, working_folder  # noqa: PLC0415 - slow
 
         is_spec = job in load_specs(working_folder()).specs
         what = f"The spec {job} has no bill yet" if is_spec else f"The cost table has no job {job}"
-        raise JobNotFoundError(
+        raise ConfigurationError(
             f"{what}. A job's cost is recorded when its run ends."
             " `vertex-batch cost --limit 100` lists the latest jobs."
         )
@@ -117,7 +125,12 @@ def open_table(options: Namespace) -> CostTable:
     """
     from sqlalchemy import make_url
 
-    url = table_url(options)
+    url = options.url
+    if not url:
+        with logs_aside():
+            from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415 - it takes seconds
+
+            url = cost_table_url(options.cost_connection)
     table = CostTable(url)
     database = make_url(url).database or ""
     # Opening would create the file, and a mistyped path must not look like a table without costs.
@@ -130,45 +143,9 @@ def open_table(options: Namespace) -> CostTable:
     return table
 
 
-def table_url(options: Namespace) -> str:
-    """The URL of the cost table that the options name. It may contain a password: do not show it."""
-    return options.url or _airflow_url(options.cost_connection)
-
-
-def _airflow_url(connection: str) -> str:
-    with logs_aside():
-        from vertex_batch.hooks.cost_table import cost_table_url  # noqa: PLC0415 - it takes Airflow's seconds
-
-        return cost_table_url(connection)
-
-
 def expected_of(table: CostTable, bill: Bill) -> StoredEstimate | None:
     """What was expected of a job before it was submitted; None if it was not estimated."""
     return Ledger(table).of_job(bill.job.key)
-
-
-def _show_bill(
-    bill: Bill, expected: StoredEstimate | None, deliveries: Sequence[Delivery], *, as_json: bool
-) -> None:
-    if as_json:
-        data = _plain(
-            replace(bill, usage={})
-        )  # its keys are not strings; the line items have the same content
-        del data["usage"]
-        print_json(
-            {
-                **data,
-                "day": bill.day,
-                "total": _total(bill.total),
-                "expected": expected.estimate.to_dict() if expected else None,
-                "outside_expectation": expected.compare(bill) if expected else "",
-                "outcome": expected.outcome(bill) if expected else "",
-                "deliveries": [_plain(delivery) for delivery in deliveries],
-                **_ratios(bill.saved, bill.rows, bill.per_thousand_rows),
-            }
-        )
-        return
-    print_parts(render_bill(bill, expected.beside(bill) if expected else "", deliveries))
 
 
 def _show_totals(table: CostTable, options: Namespace) -> None:
@@ -178,14 +155,17 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
     totals = table.totals(by, options.since, options.until)
     jobs = table.jobs(where, limit=limit + 1)
     shown, more = jobs[:limit], len(jobs) > limit
+    # The sums are complete only if those of each group are.
+    whole = add_totals(group.total for group in totals)
+    saved = add_totals(group.saved for group in totals)
     if options.json:
         print_json(
             {
                 "by": by,
                 "since": options.since,
                 "until": options.until,
-                "total": _total(whole(totals)),
-                "saved": _total(whole_saved(totals)),
+                "total": _total(whole),
+                "saved": _total(saved),
                 "totals": [_group(total) for total in totals],
                 "jobs": [_job(job) for job in shown],
                 "more_jobs": more,
@@ -196,23 +176,9 @@ def _show_totals(table: CostTable, options: Namespace) -> None:
         print_parts("No jobs were billed in this period.")
         return
     print_parts(
-        totals_table(totals, by, whole(totals), whole_saved(totals)),
+        totals_table(totals, by, whole, saved),
         *([jobs_table(shown, more=more)] if limit else []),
     )
-
-
-def whole(totals: Sequence[GroupTotal]) -> Total:
-    """Add up the groups. It is complete only if each of them is."""
-    return _added(group.total for group in totals)
-
-
-def whole_saved(totals: Sequence[GroupTotal]) -> Total:
-    """Add up the groups' savings."""
-    return _added(group.saved for group in totals)
-
-
-def _added(totals: Iterable[Total]) -> Total:
-    return add_totals(totals)
 
 
 def _group(total: GroupTotal) -> dict[str, object]:
@@ -229,8 +195,8 @@ def _group(total: GroupTotal) -> dict[str, object]:
 
 def _job(job: JobCost) -> dict[str, object]:
     return {
-        "job": _plain(job.job),
-        "rows": _plain(job.rows),
+        "job": asdict(job.job),
+        "rows": asdict(job.rows),
         **_total(job.total),
         **_ratios(job.saved, job.rows, job.per_thousand_rows),
         "tokens": job.tokens,
@@ -247,9 +213,3 @@ def _ratios(saved: Total, rows: RowCounts | None, per_thousand_rows: Total | Non
 
 def _total(total: Total) -> dict[str, object]:
     return {"amount_usd": total.amount, "complete": total.complete}
-
-
-def _plain(value: object) -> dict[str, object]:
-    assert is_dataclass(value)
-    assert not isinstance(value, type)
-    return asdict(value)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253
 from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.cost import expected_of, find_bill
-from vertex_batch.cli.output import print_json, print_parts, say
+from vertex_batch.cli.output import print_json, print_parts, say, total_data
 from vertex_batch.cli.run import INTERRUPT, Order
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import COMMAND_LINE, JobFilter
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from rich.console import RenderableType
 
-    from vertex_batch.costs import Bill
 
 _REPEAT_SECONDS = 0.5
 _MOST_RUNS = timedelta(milliseconds=100)
@@ -126,7 +125,12 @@ def main(order: Order, out: TextIO) -> int:
     conf = {JOBS: order.jobs} if spec.grouped and order.jobs else None
     run = dag.test(run_after=moment, logical_date=moment, run_conf=conf)
     results = [result for job in spec.jobs for result in _results(run, spec, job)]
-    _show(results, out, as_json=order.as_json)
+    with redirect_stdout(out):
+        if order.as_json:
+            print_json({"jobs": [data for data, _ in results]})
+        else:
+            print_parts(*(shown for _, shown in results if shown))
+    out.flush()
     failed = sorted({ti.task_id for ti in run.get_task_instances() if ti.state == TaskInstanceState.FAILED})
     if failed:
         say(
@@ -185,30 +189,19 @@ def _results(run: DagRun, spec: Spec, job: JobSpec) -> Iterator[_Result]:
         bill = find_bill(table, each["job_id"])
         expected = expected_of(table, bill)
         shown = render_bill(bill, expected.beside(bill) if expected else "")
-        yield {**outcome, **_bill_data(bill), "outcome": expected.outcome(bill) if expected else ""}, shown
+        data = {
+            **outcome,
+            "project": bill.job.project,
+            "location": bill.job.location,
+            "job_id": bill.job.job_id,
+            "state": bill.job.state,
+            "rows": rows_data(bill.rows),
+            **total_data(bill.total),
+            "outcome": expected.outcome(bill) if expected else "",
+        }
+        yield data, shown
     if not recorded:
         yield {**outcome, "job_id": None}, None
-
-
-def _bill_data(bill: Bill) -> dict[str, object]:
-    return {
-        "project": bill.job.project,
-        "location": bill.job.location,
-        "job_id": bill.job.job_id,
-        "state": bill.job.state,
-        "rows": rows_data(bill.rows),
-        "amount_usd": bill.total.text,
-        "complete": bill.total.complete,
-    }
-
-
-def _show(results: Sequence[_Result], out: TextIO, *, as_json: bool) -> None:
-    with redirect_stdout(out):
-        if as_json:
-            print_json({"jobs": [data for data, _ in results]})
-        else:
-            print_parts(*(shown for _, shown in results if shown))
-    out.flush()
 
 
 if __name__ == "__main__":

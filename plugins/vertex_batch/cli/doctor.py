@@ -20,7 +20,6 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "not checke
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Check everything that the specs of a folder need: the proxy and its version, the key,"
         " projects, prices, buckets, the cost table, triggerers, pools and the deployment's name. Nothing is"
@@ -39,7 +38,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Run the checks and print them."""
     with logs_aside():
         from airflow.sdk import conf  # noqa: PLC0415 - it takes Airflow's seconds
 

@@ -17,7 +17,6 @@ _UNPRICED_SHOWN = 5
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Write the line items of recorded jobs in the columns of the FinOps Open Cost and Usage"
         " Specification (FOCUS), as CSV. Without a selection, all jobs are written. Usage without a price is"

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vertex_batch.cli import access, arguments
-from vertex_batch.cli.output import replace_file, say, with_progress
+from vertex_batch.cli.output import replace_file, say
 from vertex_batch.cli.paths import open_local
+from vertex_batch.cli.progress import with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.storage import ObjectStorage, SourceObject, has_wildcard
 
@@ -19,7 +20,6 @@ _SHOWN = 5
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Copy one object to a file, or print it, with the connection that the jobs use. So the"
         " answers of a delivery can be read also where the object store is emulated. The bytes are"
@@ -41,7 +41,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Copy the object."""
     uri: str = options.uri
     file: Path | None = options.file
     if file and (file.is_dir() or str(file).endswith("/")):

@@ -8,7 +8,7 @@ from argparse import Namespace
 from itertools import islice
 
 from vertex_batch.cli import access, arguments
-from vertex_batch.cli.output import logs_aside, print_json, print_parts, say
+from vertex_batch.cli.output import ask, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
@@ -19,7 +19,6 @@ STATES = tuple(state.lower() for state in JobState if state is not JobState.UNSP
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command and its parts."""
     parts = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = parts.add_parser(
         "list", help="list jobs, newest first", description="List the jobs of a project and location."
@@ -59,17 +58,16 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run_list(options: Namespace) -> int:
-    """List jobs."""
     reach = access.Access(options)
-    with logs_aside():
-        place = reach.place(None, None, options.connection)
     terms = [] if options.all else [f'labels.{MANAGED_BY_LABEL}="{MANAGED_BY}"']
     if options.state:
         terms.append(f'state="{STATE_PREFIX}{options.state.upper()}"')
     if options.spec:
         terms.append(f'labels.{SPEC_LABEL}="{label_value(options.spec)}"')
-    with logs_aside(), reach.client(options.connection) as client:
-        found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
+    with logs_aside():
+        place = reach.place(None, None, options.connection)
+        with reach.client(options.connection) as client:
+            found = list(islice(client.list(*place, filter=" AND ".join(terms)), options.limit + 1))
     shown, more = found[: options.limit], len(found) > options.limit
     if options.json:
         print_json(
@@ -88,7 +86,6 @@ def run_list(options: Namespace) -> int:
 
 
 def run_show(options: Namespace) -> int:
-    """Show one job."""
     reach = access.Access(options)
     with logs_aside():
         job_id = _job_id(reach, options, options.job)
@@ -140,9 +137,8 @@ def _confirmed(count: int) -> bool:
             "Not a terminal, so the confirmation cannot be shown. Nothing was cancelled",
             "pass --yes to proceed",
         )
-    sys.stderr.write(f"Cancel {count} {'job' if count == 1 else 'jobs'}? Finished rows are billed. [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower().startswith("y")
+    jobs = "job" if count == 1 else "jobs"
+    return ask(f"Cancel {count} {jobs}? Finished rows are billed. [y/N] ").startswith("y")
 
 
 def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, object]:

@@ -32,15 +32,15 @@ COMMANDS = {
     "bill": ("bill", "show the bill of a recorded job, or bill an output on disk or in a bucket"),
     "prices": ("prices", "show the rates of a model on a day"),
     "results": ("results", "deliver the answers of an output, joined to their inputs"),
-    "reprice": ("reprice", "reprice recorded jobs"),
-    "recount": ("recount", "recount recorded jobs from their outputs"),
+    "reprice": ("recalculate:describe_reprice", "reprice recorded jobs"),
+    "recount": ("recalculate:describe_recount", "recount recorded jobs from their outputs"),
     "reconcile": (
         "reconcile",
         "compare the bills with figures of the proxy, of Google, or of another price list",
     ),
 }
 """Each command: the module with its options, or the function in it, and what it does."""
-OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Thread
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from vertex_batch.cli.output import print_json, say
@@ -34,9 +33,6 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 class Prompt:
     """A question about one key of a spec.
 
-    :param key: the key.
-    :param text: the question.
-    :param example: a valid answer.
     :param default: what an empty answer means, for the user; empty if the key is then left out.
     :param required: whether a spec is invalid without it.
     """
@@ -116,7 +112,6 @@ _MORE = {
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Write a commented spec from options. On a terminal, missing options are prompted for."
         " The spec is checked before it is written, and no file is ever overwritten."
@@ -136,7 +131,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Ask, check, write."""
     path = Path(options.folder) / f"{options.name}.yaml"
     if path.exists():
         raise ConfigurationError(f"{path} already exists. Nothing was written; choose another name.")
@@ -349,8 +343,8 @@ def _today(timezone: str) -> str:
 
 
 @cache
-def _keys() -> dict[str, Any]:
-    keys: dict[str, Any] = json_schema()["properties"]
+def _keys() -> dict[str, dict[str, str]]:
+    keys: dict[str, dict[str, str]] = json_schema()["properties"]
     return keys
 
 

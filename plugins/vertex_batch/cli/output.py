@@ -1,12 +1,12 @@
-"""How commands print: results to standard output, messages and progress to standard error."""
+"""How commands print: results to standard output, messages to standard error."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,8 @@ from vertex_batch.errors import (
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+
+    from vertex_batch.costs import Total
 
 # In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
@@ -44,6 +46,10 @@ def text_of(error: VertexBatchError) -> str:
 def print_json(data: object) -> None:
     """Print JSON. Amounts are exact decimal strings."""
     sys.stdout.write(json.dumps(data, indent=2, default=_as_text) + "\n")
+
+
+def total_data(total: Total) -> dict[str, object]:
+    return {"amount_usd": total.text, "complete": total.complete}
 
 
 def print_parts(*parts: RenderableType) -> None:
@@ -89,39 +95,20 @@ def _console(width: int | None = None) -> Console:
 
 
 def say(text: str) -> None:
-    """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def ask(question: str) -> str:
+    """Ask the user on the terminal. Return the line, in lower case; empty if there is none."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()
 
 
 def logs_aside() -> AbstractContextManager[TextIO]:
     """Send Airflow's logs to standard error, because programs read the result from standard output."""
     return redirect_stdout(sys.stderr)
-
-
-@contextmanager
-def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes are done. Nothing is shown without a terminal.
-
-    :returns: a function to call with the size of each piece.
-    """
-    if not sys.stderr.isatty():
-        yield lambda _size: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda size: progress.advance(task, size)
 
 
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
@@ -141,14 +128,6 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}. Nothing was written."
         ) from error
-
-
-def with_progress(what: str, total: int, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield blocks unchanged, and show on a terminal how many bytes were taken."""
-    with byte_progress(what, total) as advance:
-        for block in blocks:
-            yield block
-            advance(len(block))
 
 
 def _as_text(value: object) -> object:

@@ -25,8 +25,7 @@ from vertex_batch.usage.files import (
     is_shard,
     with_notes,
 )
-from vertex_batch.usage.parallel import scan_files, scan_in_turn
-from vertex_batch.usage.progress import OnProgress
+from vertex_batch.usage.parallel import OnProgress, scan_files, scan_in_turn
 from vertex_batch.usage.scan import Copies, ScanOptions
 from vertex_batch.usage.types import ScanResult
 

@@ -30,7 +30,6 @@ _LOCAL = "no job reads files of this machine: upload the input first, with `vert
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe `plan`."""
     command.description = (
         "Render a spec for a date, check its inputs, and show the exact request, problems in the"
         " rows, and the expected cost. Nothing is submitted. Exit status 1 if a submission would certainly be"
@@ -73,7 +72,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def describe_check(command: argparse.ArgumentParser) -> None:
-    """Describe `check`."""
     command.description = (
         "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status"
         " 1 if Vertex would not answer any row of a job, or no row has the field that `results.key` names."
@@ -84,7 +82,6 @@ def describe_check(command: argparse.ArgumentParser) -> None:
 
 
 def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now") -> None:
-    """Add the options for a spec, a date and a proxy."""
     command.add_argument("spec", metavar="SPEC", type=spec_file, help="a spec file, or its name")
     command.add_argument(
         "--date",
@@ -100,7 +97,6 @@ def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now"
 
 
 def moment(text: str) -> date | datetime:
-    """Read an option's day or time."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -140,7 +136,6 @@ def _checked(kind: TypeAdapter[str], text: str) -> str:
 
 
 def run_plan(options: Namespace) -> int:
-    """Show the plan of every job."""
     with logs_aside():
         sample = SampleRequest(options.sample, options.sample_seed) if options.sample else None
         if sample and options.offline:
@@ -155,7 +150,6 @@ def run_plan(options: Namespace) -> int:
 
 
 def run_check(options: Namespace) -> int:
-    """Show the pre-flight results of every job."""
     with logs_aside():
         plans = list(_plans(options, estimate=False))
     if options.json:
@@ -211,7 +205,6 @@ def _plans(
 
 
 def as_data(plan: Plan) -> dict[str, object]:
-    """A plan as plain data."""
     return {
         **_job_report(plan),
         "project": plan.place.project,
@@ -252,9 +245,8 @@ def _job_report(plan: Plan) -> dict[str, object]:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     place = f"{plan.place.project}/{plan.place.location}"
-    yield f"{title}: {_outlook(plan, place)}; nothing was submitted"
+    yield f"{plan.title}: {_outlook(plan, place)}; nothing was submitted"
     yield from _field("inputs", [*plan.rendered.uris, *([_LOCAL] if plan.is_local else [])])
     yield from _field("output", [plan.rendered.output])
     yield from _field("answers", _delivery(plan))
@@ -264,7 +256,9 @@ def _lines(plan: Plan) -> Iterator[str]:
         rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
-    yield from _field("again", _retries(plan))
+    if plan.job.retry_rows:
+        expected = plan.estimate.expected if plan.estimate else None
+        yield from _field("again", plan.job.retry_rows.lines(expected))
     yield from _field("earlier", plan.history.lines())
     yield from _field("model", [plan.retirement] if plan.retirement else [])
     yield from _field("request", json.dumps(plan.request.to_wire(), indent=2).splitlines())
@@ -285,9 +279,8 @@ def _outlook(plan: Plan, place: str) -> str:
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
-    title = plan.spec.name + (f", job {plan.job.name}" if plan.spec.grouped else "")
     first, *rest = _summary(plan)
-    yield f"{title}: {first}"
+    yield f"{plan.title}: {first}"
     yield from (f"  {line}" for line in rest)
 
 
@@ -324,12 +317,6 @@ def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
     beside = ["those of a sample are put into the folder `_samples` beside it"] if plan.sample else []
     return [results.describe(plan.rendered.delivery), *beside] if results else []
-
-
-def _retries(plan: Plan) -> list[str]:
-    """What `retry_rows` may add to the cost."""
-    retry = plan.job.retry_rows
-    return retry.lines(plan.estimate.expected if plan.estimate else None) if retry else []
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

@@ -10,14 +10,15 @@ from datetime import UTC, date, datetime
 from math import ceil
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.budgets import Estimate, estimate, survey_input
 from vertex_batch.cli.access import Access, input_storage
 from vertex_batch.cli.history import History, read_history
-from vertex_batch.cli.output import byte_progress, text_of
+from vertex_batch.cli.output import text_of
 from vertex_batch.cli.paths import open_local, open_memory
+from vertex_batch.cli.progress import byte_progress
 from vertex_batch.costs import JobFacts
 from vertex_batch.errors import ConfigurationError, InputMissingError, VertexBatchError
 from vertex_batch.inputs import (
@@ -76,9 +77,13 @@ class Plan:
     not_asked: str = ""
     history: History = field(default_factory=History)
     day: date | None = None
-    life: tuple[Mapping[str, Any], ...] = ()
+    life: tuple[Mapping[str, object], ...] = ()
     sample: InputPart | None = None
     whole: Estimate | None = None
+
+    @property
+    def title(self) -> str:
+        return self.spec.name + (f", job {self.job.name}" if self.spec.grouped else "")
 
     @property
     def retirement(self) -> str:
@@ -88,7 +93,6 @@ class Plan:
 
     @property
     def limits(self) -> JobLimits:
-        """The most that one job may read."""
         return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
 
     @property
@@ -161,7 +165,6 @@ def look(
 ) -> Plan:
     """Check a job's model, locations and rows, and estimate its cost.
 
-    :param prices: folder with price files for all specs.
     :param cost_table: URL of the table with earlier jobs; None: that of the spec's `cost_connection`.
     :param sample: only these rows are checked. Their cost is estimated, and that of all rows.
     :raises ConfigurationError: the job cannot run a sample.
@@ -215,10 +218,7 @@ def look(
 
 
 def _check_samples(plan: Plan) -> None:
-    """See that a job can run a sample.
-
-    :raises ConfigurationError: it cannot.
-    """
+    """Refuse a job that cannot run a sample."""
     if not plan.job.may_be_split or all(uri.startswith("bq://") for uri in plan.rendered.uris):
         raise ConfigurationError(
             f"{plan.spec.name} cannot run a sample: its spec says `split: off`, or it reads a table",

@@ -47,7 +47,6 @@ class ListedPrice:
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Show each batch rate of a model on a day: the list that it is from, from when to when it"
         " holds, and what changes next. The lists are, in this order: price files, a proxy's deployments, the"
@@ -77,7 +76,6 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the rates of a model."""
     day = options.on or datetime.now(UTC).date()
     folder = prices_folder(Path(options.specs) if options.specs else specs_folder())
     files = price_folder(folder) if folder.is_dir() else []
@@ -92,9 +90,14 @@ def run(options: Namespace) -> int:
         *([retirement.describe(day)] if retirement and retirement.describe(day) else []),
     ]
     if not found:
-        raise ConfigurationError(_no_rate(book, options.model, day, notes))
+        lists = ", ".join(source.name for source in book.sources)
+        reason = (
+            f"No list has a batch rate of {options.model} on {day}. The lists are, in their order: {lists}"
+        )
+        raise ConfigurationError("; ".join([reason, *notes]))
     if options.json:
-        print_json(as_data(options.model, location, day, found, notes))
+        rates = [_rate_data(each) for each in found]
+        print_json({"model": options.model, "location": location, "day": day, "rates": rates, "notes": notes})
     else:
         _print(options.model, location, day, found, notes)
     return 0
@@ -131,20 +134,8 @@ def _usd(rate: Rate | Unpriced) -> Decimal | None:
     return rate.usd_per_unit if isinstance(rate, Rate) else None
 
 
-def as_data(
-    model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]
-) -> dict[str, object]:
-    """The rates as plain data; a price is USD for one unit, as a decimal string."""
-    return {
-        "model": model,
-        "location": location,
-        "day": day,
-        "rates": [_rate_data(each) for each in found],
-        "notes": list(notes),
-    }
-
-
 def _rate_data(each: ListedPrice) -> dict[str, object]:
+    """A rate as plain data; a price is USD for one unit, as a decimal string."""
     usage, rate, change = each.usage, each.rate, each.change
     data: dict[str, object] = {
         "kind": usage.kind,
@@ -173,13 +164,6 @@ def _rate_data(each: ListedPrice) -> dict[str, object]:
 
 def _text(usd: Decimal | None) -> str | None:
     return None if usd is None else in_full(usd)
-
-
-def _no_rate(book: PriceBook, model: str, day: date, notes: Sequence[str]) -> str:
-    lists = ", ".join(source.name for source in book.sources)
-    return "; ".join(
-        [f"No list has a batch rate of {model} on {day}. The lists are, in their order: {lists}", *notes]
-    )
 
 
 def _print(model: str, location: str, day: date, found: Sequence[ListedPrice], notes: Sequence[str]) -> None:

@@ -16,7 +16,8 @@ import msgspec
 
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
-from vertex_batch.cli.output import print_json, say, with_progress
+from vertex_batch.cli.output import print_json, say
+from vertex_batch.cli.progress import with_progress
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.preflight import (
     RowRules,
@@ -39,7 +40,6 @@ _AGAIN = "upload the file again with --overwrite"
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Upload a file of rows, one JSON request per line, plain or gzip. The address is printed,"
         " and what to write into a spec. No object is overwritten, and nothing is submitted."
@@ -103,7 +103,6 @@ def _misfit(row: Mapping[str, object], model: str) -> str:
 def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> str:
     """Say which specs read the object already, and how to start one; else how to write one that does.
 
-    :param reads: these specs.
     :param key: the field with the id of a row; empty if it has none.
     """
     if not reads:
@@ -169,14 +168,12 @@ class _Checked:
     keyless: dict[str, tuple[int, str, str]] = field(default_factory=dict)
 
     def add_row(self, row: Mapping[str, object], keys: Sequence[str], place: str) -> None:
-        """Count the keys that a row lacks."""
         for key in keys:
             if is_missing(key_at(row, path_names(key))):
                 count, where, why = self.keyless.get(key) or (0, place, missing_key(key, row))
                 self.keyless[key] = (count + 1, where, why)
 
     def without_keys(self) -> list[str]:
-        """Say how many rows lack a key."""
         return [
             lacking_keys(key, count, self.rows, place, why)
             for key, (count, place, why) in self.keyless.items()

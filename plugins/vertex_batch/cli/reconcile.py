@@ -9,7 +9,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from vertex_batch.billing import reconciling, spend_logs
 from vertex_batch.billing.price_books import OneBook
@@ -19,8 +18,7 @@ from vertex_batch.cli import access, arguments
 from vertex_batch.cli.access import KEY_VARIABLE
 from vertex_batch.cli.choice import add_jobs, chosen_jobs, open_client
 from vertex_batch.cli.cost import open_table
-from vertex_batch.cli.output import print_json, say
-from vertex_batch.cli.reprice import total_data
+from vertex_batch.cli.output import print_json, say, total_data
 from vertex_batch.costs import Bill, CostTable, JobFilter, in_full, usd
 from vertex_batch.errors import ApiError, ConfigurationError, PermanentError
 from vertex_batch.pricing import price_file
@@ -41,7 +39,6 @@ _REMEDY = (
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Compare recorded bills with other figures, job by job and model by model, and explain"
         " the differences where the cause is known. Nothing is written."
@@ -91,15 +88,15 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
         return reconciling.against_billing(bills, _rows(Path(options.billing)), IDEMPOTENCY_KEY_LABEL)
     with open_client(options.proxy) as client:
         try:
-            view = _look_at(client, options.proxy)
-            rows, version = _cost_rows(client, bills), release(view.version)
-            found = spend_logs.against_proxy(bills, rows, now=datetime.now(UTC), version=version)
+            version, warning = _look_at(client, options.proxy)
+            rows = _cost_rows(client, bills)
+            found = spend_logs.against_proxy(bills, rows, now=datetime.now(UTC), version=release(version))
         except ApiError as error:
             if any(words in error.message for words in _NO_DATABASE):
                 raise _no_database(options.proxy) from error
             raise
-    if view.warning:
-        say(f"vertex-batch: {view.warning}")
+    if warning:
+        say(f"vertex-batch: {warning}")
     return found
 
 
@@ -114,22 +111,12 @@ def _no_database(proxy: str) -> ConfigurationError:
     )
 
 
-class _View(NamedTuple):
-    """What is known about the proxy.
-
-    :param version: of LiteLLM; empty if the proxy does not report it.
-    :param warning: a warning about the comparison; empty if there is none.
-    """
-
-    version: str
-    warning: str
-
-
-def _look_at(client: BatchClient, proxy: str) -> _View:
+def _look_at(client: BatchClient, proxy: str) -> tuple[str, str]:
     """Check that the proxy has figures, and that this key can see those of all jobs.
 
     The key of a user without an admin role gets only that user's rows, without a hint that there are more.
 
+    :returns: LiteLLM's version, and a warning about the comparison; empty if there is none.
     :raises ConfigurationError: the proxy has no figures, or the key sees only some of them.
     """
     readiness = _readiness(client)
@@ -137,7 +124,7 @@ def _look_at(client: BatchClient, proxy: str) -> _View:
         raise _no_database(proxy)
     version = str(readiness.get("litellm_version") or "")
     if _is_master_key(client):
-        return _View(version, "")
+        return version, ""
     role = _role(client)
     if role and role not in _SEES_ALL:
         raise ConfigurationError(
@@ -149,7 +136,7 @@ def _look_at(client: BatchClient, proxy: str) -> _View:
         f"The proxy {_name(proxy)} does not report whether its key sees the rows of all users."
         f" If it does not, jobs that the proxy has priced appear without a figure. To be sure, {_REMEDY}."
     )
-    return _View(version, "" if role else doubt)
+    return version, "" if role else doubt
 
 
 def _readiness(client: BatchClient) -> dict[str, object]:

@@ -26,7 +26,6 @@ from vertex_batch.results import (
     DeliveryPlace,
     JobPrices,
     ResultSettings,
-    Written,
     deliver,
     join,
     of_paid_answers,
@@ -45,7 +44,6 @@ _INTERRUPTED = "Interrupted: the delivery is not complete. It costs nothing to r
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Join the answers of batch prediction jobs to their input rows, in the order of the"
         " input, and write them to a file. A second file has the rows without a good answer, each with the"
@@ -86,20 +84,7 @@ def describe(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keep", action="append", default=[], metavar="PATH", help="a field of the input to carry over"
     )
-    command.add_argument("--model", default="", help="the job's model, for rows that do not name one")
-    command.add_argument(
-        "--location", default="global", help="where the job ran, for its prices (default: global)"
-    )
-    command.add_argument(
-        "--prices", metavar="FILE", help="a price map in LiteLLM's format (default: the packaged prices)"
-    )
-    command.add_argument(
-        "--day",
-        type=arguments.day,
-        metavar="YYYY-MM-DD",
-        help="the UTC day on which the job ran, whose prices are used (default: the day in the name of the"
-        " output directory, else today)",
-    )
+    arguments.add_rates(command, required=False)
     command.add_argument(
         "--replace", action="store_true", help="replace what is at --to, also if it has more answers"
     )
@@ -124,7 +109,11 @@ def run(options: Namespace) -> int:
             named(", ".join(uris), ENVIRONMENT),
             tempfile.TemporaryDirectory(prefix="results-") as folder,
         ):
-            prices: dict[JobId | None, JobPrices] = {None: _prices(options)}
+            day = options.day or day_in(options.outputs)
+            book = price_book(options.prices)
+            prices: dict[JobId | None, JobPrices] = {
+                None: JobPrices.of_book(book, options.model, options.location, day)
+            }
             with join(
                 options.inputs,
                 attempts,
@@ -141,7 +130,13 @@ def run(options: Namespace) -> int:
     if options.json:
         print_json(written.manifest)
     else:
-        _print(written, str(counts))
+        lower = "" if written.manifest["rows_cost_complete"] else "at least "
+        sys.stdout.write(
+            f"{counts}\n"
+            f"answers     {written.place.answers}\n"
+            f"exceptions  {written.place.exceptions}\n"
+            f"cost        {lower}{written.manifest['rows_cost_usd']} USD\n"
+        )
     for each in (*_warnings(options, counts), bad):
         if each:
             say(each)
@@ -222,11 +217,6 @@ def _warnings(options: Namespace, counts: Counts) -> Iterator[str]:
         )
 
 
-def _prices(options: Namespace) -> JobPrices:
-    day = options.day or day_in(options.outputs)
-    return JobPrices.of_book(price_book(options.prices), options.model, options.location, day)
-
-
 def _storage(uris: Sequence[str]) -> ObjectStorage:
     kinds = {uri.startswith(_GCS) for uri in uris}
     if len(kinds) > 1:
@@ -235,16 +225,3 @@ def _storage(uris: Sequence[str]) -> ObjectStorage:
             "copy the files to one place",
         )
     return open_object_store() if kinds == {True} else open_local()
-
-
-def _print(written: Written, counts: str) -> None:
-    place = written.place
-    cost = written.manifest["rows_cost_usd"]
-    lower = "" if written.manifest["rows_cost_complete"] else "at least "
-    lines = (
-        counts,
-        f"answers     {place.answers}",
-        f"exceptions  {place.exceptions}",
-        f"cost        {lower}{cost} USD",
-    )
-    sys.stdout.write("".join(f"{line}\n" for line in lines))

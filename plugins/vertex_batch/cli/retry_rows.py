@@ -18,7 +18,6 @@ _NAMED = 3
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Trigger an Airflow run that submits only those rows of an earlier run that have no good"
         " answer for one of the spec's `retry_rows.reasons`. Rows with a good answer are never sent"
@@ -77,7 +76,6 @@ def triggered_run(printed: str) -> str:
 def missing_tasks(wanted: Iterable[str], known: Iterable[str] | None, spec: str) -> str:
     """Say that Airflow's scheduler has not read a change of the spec; empty if it has. Pure.
 
-    :param wanted: the tasks of the spec's DAG.
     :param known: those that the scheduler has; None: it does not have the DAG.
     """
     if known is None:

@@ -23,7 +23,8 @@ from typing import IO, TYPE_CHECKING
 from vertex_batch.cli import arguments
 from vertex_batch.cli import plan as plans
 from vertex_batch.cli.access import Access
-from vertex_batch.cli.output import say
+from vertex_batch.cli.main import INTERRUPTED
+from vertex_batch.cli.output import ask, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
 from vertex_batch.specs.model import JobSpec
@@ -32,7 +33,6 @@ from vertex_batch.specs.rendering import latest_moment
 if TYPE_CHECKING:
     from types import FrameType
 
-INTERRUPTED = 130
 INTERRUPT = signal.SIGUSR1
 """What the process that runs the DAG gets instead of the user's signals, whose handlers Airflow replaces."""
 STATE_VARIABLE, DEPLOYMENT_VARIABLE = "VERTEX_BATCH_STATE", "VERTEX_BATCH_DEPLOYMENT"
@@ -63,9 +63,6 @@ class Order:
     changes: dict[str, str]
     defaults: dict[str, str]
 
-    def to_argument(self) -> str:
-        return json.dumps(asdict(self))
-
     def job(self, job: JobSpec) -> JobSpec:
         """Apply the command's options to a job of the spec."""
         defaults = {name: getattr(job, name) or value for name, value in self.defaults.items()}
@@ -74,7 +71,6 @@ class Order:
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Run a spec's DAG once, for a date, with the same tasks as in Airflow, and print the"
         " bills. A spec and a date are one run, however often the command is used: a second run resumes the"
@@ -99,7 +95,7 @@ def describe(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"pause between polls (default: {_POLL_SECONDS:g}, or the spec's if it is shorter)",
     )
-    command.add_argument("--json", action="store_true", help="print JSON; amounts are exact decimal strings")
+    arguments.add_json(command)
     arguments.add_table(command, apart=True)
     command.set_defaults(run=run)
 
@@ -113,60 +109,58 @@ def run(options: Namespace) -> int:
     with _held(state_folder() / spec.name) as lock:
         folder = Path(lock.name).resolve().parent
         environment = {**os.environ, **_airflow_settings(folder), **_connections(options, spec)}
-        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", order.to_argument()]
+        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", json.dumps(asdict(order))]
         return _Process(command, environment, lock, options.on_interrupt).wait()
 
 
+@dataclass(slots=True)
 class _Process:
     """The process that runs the DAG. The signals of a terminal reach only this one, which decides.
 
     :param lock: stays locked while the process runs, even if this one is killed.
     """
 
-    def __init__(
-        self, command: list[str], environment: dict[str, str], lock: IO[str], on_interrupt: str
-    ) -> None:
-        self._command, self._environment, self._lock = command, environment, lock
-        self._on_interrupt = on_interrupt
-        self._interrupted = False
-        self._child: subprocess.Popen[bytes] | None = None
+    command: list[str]
+    environment: dict[str, str]
+    lock: IO[str]
+    on_interrupt: str
+    interrupted: bool = False
+    child: subprocess.Popen[bytes] | None = None
 
     def wait(self) -> int:
         """Start it and wait for its end. Return the command's exit status."""
         before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
-            self._child = subprocess.Popen(  # noqa: S603 - this program
-                self._command,
-                env=self._environment,
+            self.child = subprocess.Popen(  # noqa: S603 - this program
+                self.command,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
-                pass_fds=[self._lock.fileno()],
+                pass_fds=[self.lock.fileno()],
             )
-            if self._interrupted:
-                self._child.kill()
-            status = self._child.wait()
+            if self.interrupted:
+                self.child.kill()
+            status = self.child.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return INTERRUPTED if self._interrupted else status
+        return INTERRUPTED if self.interrupted else status
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        again, self._interrupted = self._interrupted, True
-        if self._child is None:
+        again, self.interrupted = self.interrupted, True
+        if self.child is None:
             return
         if again or not self._shall_cancel():
-            self._child.kill()
+            self.child.kill()
             say("A job that was submitted keeps running and is billed; rerun this command to resume it.")
         else:
             say("Interrupted: cancelling the running jobs and recording their bills.")
-            self._child.send_signal(INTERRUPT)
+            self.child.send_signal(INTERRUPT)
 
     def _shall_cancel(self) -> bool:
-        if self._on_interrupt != "ask" or not sys.stdin.isatty():
-            return self._on_interrupt != "leave"
-        sys.stderr.write("Cancel the running jobs? Finished rows are billed. [Y/n] ")
-        sys.stderr.flush()
-        return not sys.stdin.readline().strip().lower().startswith("n")
+        if self.on_interrupt != "ask" or not sys.stdin.isatty():
+            return self.on_interrupt != "leave"
+        return not ask("Cancel the running jobs? Finished rows are billed. [Y/n] ").startswith("n")
 
 
 def state_folder() -> Path:

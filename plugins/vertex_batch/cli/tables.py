@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType  # noqa: TID253 - never imported by a DAG parse
@@ -35,10 +35,7 @@ def saved_text(saved: Total) -> str:
     return total_text(saved) if saved.complete or saved.amount else "unknown"
 
 
-def totals_table(
-    totals: Sequence[GroupTotal], by: str, whole: Total, whole_saved: Total | None = None
-) -> Table:
-    """Build the table of totals by group."""
+def totals_table(totals: Sequence[GroupTotal], by: str, whole: Total, saved: Total) -> Table:
     headings = (
         f"={by}",
         "=days",
@@ -51,9 +48,10 @@ def totals_table(
     )
     table = _table(f"Cost by {by}", *headings)
     for group in totals:
+        last = "" if group.first_day == group.last_day else f" to {group.last_day}"
         table.add_row(
             escape(str(group.group[0]) or _NOTHING),
-            _days(group),
+            f"{group.first_day}{last}",
             f"{group.jobs:,}",
             _share(group.rows),
             _tokens(group.tokens),
@@ -63,8 +61,8 @@ def totals_table(
         )
     table.add_section()
     tokens = sum(group.tokens for group in totals)
-    saved = saved_text(whole_saved) if whole_saved else ""
-    table.add_row("[bold]total[/]", "", "", "", _tokens(tokens), "", saved, f"[bold]{total_text(whole)}[/]")
+    amount = f"[bold]{total_text(whole)}[/]"
+    table.add_row("[bold]total[/]", "", "", "", _tokens(tokens), "", saved_text(saved), amount)
     return table
 
 
@@ -158,16 +156,12 @@ def _items(bill: Bill) -> Table:
         table.add_row(escape(item.model), _what(item), f"{item.tokens:,}", unit_price, amount, _origin(item))
     table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{total_text(bill.total)}[/]", "")
-    table.add_row("saved by batch", "", "", "", saved_text(bill.saved), _without_batch(bill))
+    sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
+    lists = escape(f"standard rates of {', '.join(sources)}") if sources else ""
+    table.add_row("saved by batch", "", "", "", saved_text(bill.saved), lists)
     if bill.per_thousand_rows:
         table.add_row("1,000 rows", "", "", "", total_text(bill.per_thousand_rows), "")
     return table
-
-
-def _without_batch(bill: Bill) -> str:
-    """The price lists with the cost of the tokens without batch."""
-    sources = sorted({item.standard_source for item in bill.line_items if item.standard_source})
-    return escape(f"standard rates of {', '.join(sources)}") if sources else ""
 
 
 def _share(rows: RowCounts | None) -> str:
@@ -175,17 +169,13 @@ def _share(rows: RowCounts | None) -> str:
 
 
 def _what(item: LineItem) -> str:
-    return " ".join(_words(item)).replace("_", " ")
-
-
-def _words(item: LineItem) -> Iterator[str]:
-    yield item.kind
-    if item.unit is Unit.TOKEN:
-        yield item.modality
-    if item.tier != "standard":
-        yield f"({item.tier})"
-    if item.cache_ttl:
-        yield f"({item.cache_ttl})"
+    words = [
+        item.kind,
+        item.modality if item.unit is Unit.TOKEN else "",
+        f"({item.tier})" if item.tier != "standard" else "",
+        f"({item.cache_ttl})" if item.cache_ttl else "",
+    ]
+    return " ".join(filter(None, words)).replace("_", " ")
 
 
 def _origin(item: LineItem) -> str:
@@ -206,11 +196,6 @@ def _rows(rows: RowCounts) -> str:
     if rows.input_rows is not None:
         text += f"; {rows.input_rows:,} in the input"
     return f"{text}, {rows.missing:,} missing from the output" if rows.missing else text
-
-
-def _days(group: GroupTotal) -> str:
-    one_day = group.first_day == group.last_day
-    return f"{group.first_day}" if one_day else f"{group.first_day} to {group.last_day}"
 
 
 def _table(title: str, *headings: str) -> Table:

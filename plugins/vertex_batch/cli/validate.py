@@ -39,7 +39,6 @@ _SAME_RUN = (
 
 
 def describe(command: argparse.ArgumentParser) -> None:
-    """Describe the command."""
     command.description = (
         "Check job specs. Every problem is printed as file:line:col: path: message, with exit status 1."
     )
@@ -91,13 +90,11 @@ def run(options: Namespace) -> int:
 
 
 def describe_schema(command: argparse.ArgumentParser) -> None:
-    """Describe `schema`."""
     command.description = "Print the JSON schema."
     command.set_defaults(run=print_schema)
 
 
 def print_schema(_: Namespace) -> int:
-    """Print the JSON schema of a spec file."""
     print_json(json_schema())
     return 0
 
@@ -107,7 +104,8 @@ def check(paths: Sequence[Path]) -> SpecSet:
     files: dict[Path, None] = {}
     errors: list[SpecError] = []
     for path in paths:
-        here = list(_files(path))
+        # A missing file is reported when it is read.
+        here = sorted(spec_files(path)) if path.is_dir() else [path]
         files.update(dict.fromkeys(here))
         if not here:
             errors.append(SpecError(path, [Problem(1, 1, "", "contains no spec (no *.yaml or *.yml file)")]))
@@ -122,13 +120,6 @@ def _budget_errors(paths: Sequence[Path]) -> Iterator[SpecError]:
                 load_team_budgets(file)
         except SpecError as error:
             yield error
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(spec_files(path))
-    else:
-        yield path  # a missing file is reported when it is read
 
 
 def _retired(found: SpecSet, day: date) -> Iterator[SpecError]:

@@ -4,7 +4,7 @@
 not load it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.costs.bill import COMMAND_LINE as COMMAND_LINE
 from vertex_batch.costs.bill import Bill as Bill
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from vertex_batch.costs.table import CostTable as CostTable
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "CostTable":
         from vertex_batch.costs.table import CostTable  # noqa: PLC0415 - see above
 

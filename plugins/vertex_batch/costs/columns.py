@@ -10,16 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    DateTime,
-    Dialect,
-    Text,
-    any_,
-    literal,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.ext.compiler import compiles  # noqa: TID253
 from sqlalchemy.sql.compiler import SQLCompiler  # noqa: TID253
 from sqlalchemy.sql.functions import FunctionElement  # noqa: TID253
@@ -32,10 +23,10 @@ _BIGGEST = 2**63 - 1
 class PicoUsd(TypeDecorator[Decimal]):
     """Decimal USD, stored as whole picodollars. An amount that would have to be rounded is refused."""
 
-    impl = BigInteger
+    impl = sa.BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:
         if value is None:
             return None
         whole = int(value.scaleb(_PICO_DECIMALS))
@@ -45,20 +36,20 @@ class PicoUsd(TypeDecorator[Decimal]):
             )
         return whole
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> Decimal | None:
         return None if value is None else usd(value)
 
 
 class UtcTime(TypeDecorator[datetime]):
     """An aware time in UTC; in SQLite ISO 8601 text, which sorts."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> object:
         if value is None:
             return None
         if value.tzinfo is None:
@@ -66,7 +57,7 @@ class UtcTime(TypeDecorator[datetime]):
         moment = value.astimezone(UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else moment
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return None if moment is None else moment.astimezone(UTC)
 
@@ -74,26 +65,26 @@ class UtcTime(TypeDecorator[datetime]):
 class DayText(TypeDecorator[date]):
     """A day as text that may be part of a primary key; None is the empty text."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: date | None, dialect: Dialect) -> str:
+    def process_bind_param(self, value: date | None, dialect: sa.Dialect) -> str:
         return value.isoformat() if value else ""
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> date | None:
         return date.fromisoformat(value) if value else None
 
 
 class JsonText(TypeDecorator[Any]):
     """Plain data as JSON text with sorted keys, so that the same data always gives the same text."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: object, dialect: Dialect) -> str:
+    def process_bind_param(self, value: object, dialect: sa.Dialect) -> str:
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> object:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> object:
         return json.loads(value)
 
 
@@ -105,25 +96,25 @@ class _OneOf(FunctionElement[Any]):
 
 
 @compiles(_OneOf)
-def _as_array(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+def _as_array(element: _OneOf, compiler: SQLCompiler, **options: object) -> str:
     _, array = element.clauses
     return compiler.process(array, **options)
 
 
 @compiles(_OneOf, "sqlite")
-def _as_list(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+def _as_list(element: _OneOf, compiler: SQLCompiler, **options: object) -> str:
     values, _ = element.clauses
     return compiler.process(values, **options)
 
 
-def one_of(column: ColumnElement[str], texts: Collection[str]) -> ColumnElement[bool]:
+def one_of(column: sa.ColumnElement[str], texts: Collection[str]) -> sa.ColumnElement[bool]:
     """Whether a column is one of many texts.
 
     PostgreSQL gets them as one value. To bind each of them, as SQLAlchemy does it, took longer than the
     query.
     """
     values = sorted(texts)
-    return _OneOf(column.in_(values), column == any_(literal(values, ARRAY(Text))))
+    return _OneOf(column.in_(values), column == sa.any_(sa.literal(values, sa.ARRAY(sa.Text))))
 
 
 def usd(pico: int | Decimal) -> Decimal:

@@ -11,17 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253 - not at DAG parse
-    URL,
-    Connection,
-    Engine,
-    Table,
-    create_engine,
-    event,
-    exc,
-    make_url,
-    or_,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: TID253
 from sqlalchemy.pool import NullPool  # noqa: TID253
 
@@ -56,7 +46,7 @@ class Database:
         self._password = parsed.password or ""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = _file(parsed) if self.is_sqlite else None
-        self._held: Connection | None = None
+        self._held: sa.Connection | None = None
         with self._translated():
             self._engine = _engine(parsed, is_sqlite=self.is_sqlite, keeps_connections=keeps_connections)
 
@@ -85,8 +75,7 @@ class Database:
             yield same
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A transaction for reading."""
+    def read(self) -> Iterator[sa.Connection]:
         if self._held is not None:
             with self._translated():
                 yield self._held
@@ -96,7 +85,7 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[sa.Connection]:
         """A transaction for writing; in SQLite it waits for the other writers before it begins."""
         self._create_file()
         with self._translated(), self._engine.connect() as connection:
@@ -121,22 +110,22 @@ class Database:
             yield
         except CostTableError:
             raise
-        except (ImportError, exc.NoSuchModuleError) as error:
+        except (ImportError, sa.exc.NoSuchModuleError) as error:
             reason = f"the database driver is missing ({error}); install psycopg"
             raise CostTableSetupError(self.name, reason) from error
-        except exc.StatementError as error:
+        except sa.exc.StatementError as error:
             raise self._error(error)(self.name, self._reason(error)) from None
-        except (exc.SQLAlchemyError, OSError) as error:
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             raise CostTableSetupError(self.name, self._reason(error)) from None
 
     def _reason(self, error: Exception) -> str:
-        cause = (getattr(error, "orig", None) or error) if isinstance(error, exc.StatementError) else error
+        cause = (getattr(error, "orig", None) or error) if isinstance(error, sa.exc.StatementError) else error
         text = " ".join(str(cause).split()) or type(cause).__name__
         return text.replace(self._password, "***") if self._password else text
 
-    def _error(self, error: exc.StatementError) -> type[CostTableError]:
+    def _error(self, error: sa.exc.StatementError) -> type[CostTableError]:
         said = str(error.orig).lower()
-        if not isinstance(error, exc.OperationalError | exc.InterfaceError):
+        if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
             return CostTableSetupError
         transient = (
             any(word in said for word in _BUSY) if self.is_sqlite else not any(w in said for w in _REFUSED)
@@ -145,7 +134,7 @@ class Database:
 
 
 def upsert(
-    connection: Connection, table: Table, row: Mapping[str, Any], *, unless_equal_but: str = ""
+    connection: sa.Connection, table: sa.Table, row: Mapping[str, object], *, unless_equal_but: str = ""
 ) -> None:
     """Write a row, replacing the one with the same primary key.
 
@@ -156,16 +145,18 @@ def upsert(
     keys = [column.name for column in table.primary_key]
     changed = {name: insert.excluded[name] for name in row if name not in keys}
     compared = [name for name in changed if unless_equal_but and name != unless_equal_but]
-    differs = or_(*(table.c[name].is_distinct_from(changed[name]) for name in compared)) if compared else None
+    differs = (
+        sa.or_(*(table.c[name].is_distinct_from(changed[name]) for name in compared)) if compared else None
+    )
     statement = insert.on_conflict_do_update(index_elements=keys, set_=changed, where=differs)
     connection.execute(statement, dict(row))
 
 
-def _parse(text: str) -> URL:
+def _parse(text: str) -> sa.URL:
     """Parse a URL. An invalid one is left out of the message, since it may contain a password."""
     try:
-        url = make_url(text)
-    except (exc.ArgumentError, ValueError):
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
         raise CostTableSetupError(
             "(unreadable URL)",
             "it is not a valid database URL; write sqlite:////path/costs.db or postgresql://user:pw@host/db",
@@ -180,7 +171,7 @@ def _parse(text: str) -> URL:
     return url
 
 
-def _file(url: URL) -> Path | None:
+def _file(url: sa.URL) -> Path | None:
     """The file of a SQLite URL; None for SQLite's own URI form."""
     database = url.database or ""
     if database in ("", ":memory:"):
@@ -190,17 +181,19 @@ def _file(url: URL) -> Path | None:
     return None if database.startswith("file:") else Path(database)
 
 
-def _engine(url: URL, *, is_sqlite: bool, keeps_connections: bool) -> Engine:
-    options: dict[str, Any] = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+def _engine(url: sa.URL, *, is_sqlite: bool, keeps_connections: bool) -> sa.Engine:
+    options: dict[str, object] = (
+        {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
+    )
     if url.get_driver_name() == "psycopg":
         # A prepared statement gets one plan for all values, but a page may query a day or a year.
         options["prepare_threshold"] = None
     if keeps_connections and not is_sqlite:  # a server may have closed one, so each is tested before use
-        return create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=options)
-    engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        return sa.create_engine(url, pool_pre_ping=True, pool_recycle=KEPT_SECONDS, connect_args=options)
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args=options)
     if is_sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -215,7 +208,7 @@ def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     """Take a writer's lock at the beginning: two readers that become writers would deadlock."""
     writes = connection.get_execution_options().get(_WRITE)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -56,6 +56,7 @@ class Lacking:
 
     :param run_id: the run whose rows have to be sent again; empty if there is none, such as for a delivery of
         the command line.
+    :param job_name: see `Delivery`.
     """
 
     PATTERN: ClassVar = r"; [\d,]+ of its rows ha(?:s|ve) no answer\.(?: To send only [^`]*`[^`]*`\.)?"
@@ -63,13 +64,29 @@ class Lacking:
     rows: int
     dag_id: str = ""
     run_id: str = ""
+    job_name: str = ""
+
+    @classmethod
+    def beside(
+        cls, rows: int, run: tuple[str, str], retry_of: str, other: tuple[str, str], job_name: str
+    ) -> Lacking:
+        """The rows of a delivery that stays although another one was made.
+
+        If that is of the same run, a person has cleared its submit task. To send rows of the run again would
+        then pay for rows of the later jobs that the delivery has answers to.
+
+        :param run: of the delivery that stays, as the DAG and the run.
+        :param other: of the other delivery.
+        """
+        return cls(rows, run[0], "" if run == other else retry_of or run[1], job_name)
 
     def __str__(self) -> str:
         """What is said after a delivery; empty if all of its rows have an answer."""
         if not self.rows:
             return ""
         which, have = ("this one", "has") if self.rows == 1 else ("these", "have")
-        command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id])
+        job = ["--job", self.job_name] if self.job_name else []
+        command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id, *job])
         again = f" To send only {which} again, run `{command}`." if self.run_id else ""
         return f"; {self.rows:,} of its rows {have} no answer.{again}"
 
@@ -88,11 +105,8 @@ class Delivery:
     """What one task delivered. Always: input rows = delivered + exceptions.
 
     :param job_name: of a job in a spec with several jobs.
-    :param exceptions: input rows without a good answer.
-    :param reasons: the exceptions by reason.
     :param usd: what its jobs cost when it was delivered, with all digits.
     :param is_complete: False if `usd` is a lower bound.
-    :param delivered_at: when its files were written.
     :param kept_at: where a better delivery of the same input is, if this one was put beside it; else empty.
     :param kept_answers: how many answers that one had.
     :param retry_of: the earlier run whose rows its run has sent again, so that it has all rows of both; empty
@@ -125,7 +139,6 @@ class Delivery:
     replaces: str = ""
 
     def __str__(self) -> str:
-        """The three numbers, and the most frequent reasons."""
         return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"
 
     def is_of(self, job: JobFacts) -> bool:
@@ -156,13 +169,11 @@ class Delivery:
         return self.dag_id, self.kept_at or self.answers_uri
 
     def lacking_beside(self, other: Delivery) -> Lacking:
-        """Its rows without a good answer, if it stays although another delivery was made.
-
-        If that is of the same run, a person has cleared its submit task. To send rows of the run again would
-        then pay for rows of the later jobs that this delivery has answers to.
-        """
-        is_of_same_run = (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
-        return Lacking(self.exceptions, self.dag_id, "" if is_of_same_run else self.retry_of or self.run_id)
+        """Its rows without a good answer, if it stays although another delivery was made."""
+        run = (self.dag_id, self.run_id)
+        return Lacking.beside(
+            self.exceptions, run, self.retry_of, (other.dag_id, other.run_id), self.job_name
+        )
 
     @property
     def group(self) -> str:
@@ -175,9 +186,6 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
 
     If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
     after all of them, and one that is older is a better one, which stays.
-
-    :param deliveries: of the run.
-    :param jobs: of the run.
     """
     found: dict[JobId, JobCost] = {}
     for group in {each.group for each in deliveries}:
@@ -236,7 +244,6 @@ class DeliverySums:
 
     @classmethod
     def of(cls, found: Sequence[Delivery]) -> Self | None:
-        """Add up deliveries; None if there are none."""
         if not found:
             return None
         reasons: Counter[str] = Counter()

@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    ColumnElement,
-    Connection,
-    Select,
-    Text,
-    cast,
-    column,
-    func,
-    select,
-    table,
-    text,
-    tuple_,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs.csv_text import harmless
 from vertex_batch.costs.queries import conditions
@@ -57,7 +45,7 @@ _UTC_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
 
 
 def read_focus(
-    connection: Connection, where: JobFilter, version: FocusVersion
+    connection: sa.Connection, where: JobFilter, version: FocusVersion
 ) -> Iterator[Sequence[str | int | None]]:
     """Read charges as they are written to a file: first the names of the columns, then each row.
 
@@ -65,7 +53,7 @@ def read_focus(
     without an exponent. Each has at least one decimal, so that no reader takes its column for integers. Names
     are harmless for a spreadsheet.
     """
-    names = tuple(connection.execute(text(f"SELECT * FROM {version.view} LIMIT 0")).keys())  # noqa: S608
+    names = tuple(connection.execute(sa.text(f"SELECT * FROM {version.view} LIMIT 0")).keys())  # noqa: S608
     forms = [(place, form) for place, name in enumerate(names) if (form := _form(name))]
     asked = _select(names, where, version, is_sqlite=connection.dialect.name == "sqlite")
     found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(asked)
@@ -80,23 +68,23 @@ def read_focus(
 
 def _select(
     names: Sequence[str], where: JobFilter, version: FocusVersion, *, is_sqlite: bool
-) -> Select[tuple[Any, ...]]:
-    view = table(version.view, *(column(name) for name in names))
+) -> sa.Select[tuple[Any, ...]]:
+    view = sa.table(version.view, *(sa.column(name) for name in names))
     columns = view.c if is_sqlite else [_as_text(view.c[name]) for name in names]
-    asked = select(*columns).select_from(view)
+    asked = sa.select(*columns).select_from(view)
     chosen = conditions(where)
     if not chosen:
         return asked
-    keys = select(*(jobs.c[name] for name in JOB_KEY)).where(*chosen)
-    return asked.where(tuple_(*(view.c[name] for name in _KEY)).in_(keys))
+    keys = sa.select(*(jobs.c[name] for name in JOB_KEY)).where(*chosen)
+    return asked.where(sa.tuple_(*(view.c[name] for name in _KEY)).in_(keys))
 
 
-def _as_text(of: ColumnElement[Any]) -> ColumnElement[Any]:
+def _as_text(of: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """In PostgreSQL: moments and decimals as text."""
     name = str(of.key)
     if name.endswith(_MOMENTS):
-        return func.to_char(func.timezone("UTC", of), _UTC_FORMAT)
-    return cast(of, Text) if name.endswith(_DECIMALS) else of
+        return sa.func.to_char(sa.func.timezone("UTC", of), _UTC_FORMAT)
+    return sa.cast(of, sa.Text) if name.endswith(_DECIMALS) else of
 
 
 def _form(name: str) -> Callable[[Any], str | int | None] | None:

@@ -19,10 +19,7 @@ _MOMENT = "COALESCE(j.create_time, j.recorded_at)"
 _SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "saved_unknown_line_items")
 # Written `{name: argument, argument}`. Moments in SQLite are ISO 8601 text with six digits after the second.
 _CALLS = {  # SQLite, PostgreSQL
-    "usd": (
-        "printf('%d.%012d', {0} / 1000000000000, {0} % 1000000000000)",
-        "{0} * 0.000000000001",
-    ),
+    "usd": ("printf('%d.%012d', {0} / 1000000000000, {0} % 1000000000000)", "{0} * 0.000000000001"),
     "price": (
         "printf('%d.%012d', {0} * {1} / 1000000000000, {0} * {1} % 1000000000000)",
         "CAST({0} AS NUMERIC) * {1} * 0.000000000001",
@@ -58,10 +55,7 @@ _BY_DIALECT = {  # SQLite, PostgreSQL
     ),
     # Make the primary key an index that covers all columns that are read.
     "clustered": (" WITHOUT ROWID", ""),
-    "covering": (
-        "",
-        f" INCLUDE (spec, team, {', '.join(_SUMS)})",
-    ),
+    "covering": ("", f" INCLUDE (spec, team, {', '.join(_SUMS)})"),
 }
 
 

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    ColumnElement,
-    Row,
-    Select,
-    Table,
-    and_,
-    exists,
-    false,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 from sqlalchemy.types import NullType  # noqa: TID253
 
 from vertex_batch.costs.bill import RowCounts
@@ -31,7 +18,7 @@ from vertex_batch.vertex.resource import STATES_WITHOUT_RESULTS
 _PARTS = {"model": "model", "model_day": "model", "kind": "kind", "kind_day": "kind"}
 _ROWS = ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized", "rows_copied")
 _EXACT = ("spec", "team", "dag_id", "run_id", "model", "state", "project")
-_GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
+_GROUPS: dict[str, tuple[sa.ColumnElement[Any], ...]] = {
     "job": tuple(jobs.c[name] for name in JOB_KEY),
     "spec_day": (jobs.c.spec, jobs.c.day),
     "model_day": (job_sums.c.name, job_sums.c.day),
@@ -42,7 +29,7 @@ _GROUPS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "dag": (jobs.c.dag_id,),
     **{name: (jobs.c[name],) for name in ("spec", "day", "team", "project", "location", "state")},
 }
-_ORDERS: dict[str, ColumnElement[Any]] = {
+_ORDERS: dict[str, sa.ColumnElement[Any]] = {
     "day": jobs.c.day,
     "cost": jobs.c.amount_picousd,
     "failed": jobs.c.rows_failed + jobs.c.rows_unreadable + jobs.c.rows_unrecognized,
@@ -51,7 +38,7 @@ _ORDERS: dict[str, ColumnElement[Any]] = {
 }
 
 
-def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
+def conditions(where: JobFilter, of: sa.Table = jobs) -> list[sa.ColumnElement[bool]]:
     """A filter as SQL conditions with bound values.
 
     :param of: the table of jobs, or another one with the needed columns.
@@ -59,21 +46,23 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     found = [of.c[name] == getattr(where, name) for name in _EXACT if getattr(where, name)]
     if where.dag_ids is not None:
         of_dags = one_of(of.c.dag_id, where.dag_ids)
-        of_specs = and_(of.c.dag_id == "", one_of(of.c.spec, where.specs_without_dag))
-        found.append(or_(of_dags, of_specs) if where.specs_without_dag else of_dags)
+        of_specs = sa.and_(of.c.dag_id == "", one_of(of.c.spec, where.specs_without_dag))
+        found.append(sa.or_(of_dags, of_specs) if where.specs_without_dag else of_dags)
     if where.job_ids is not None:
         found.append(one_of(of.c.job_id, where.job_ids))
     if where.named is not None:
-        found.append(or_(false(), *(_is_named(of, name) for name in sorted(where.named, key=str))))
+        found.append(sa.or_(sa.false(), *(_is_named(of, name) for name in sorted(where.named, key=str))))
     if where.only:
         found.append(one_of(of.c[where.only[0]], where.only[1]))
     if where.but:
-        found.append(not_(one_of(of.c[where.but[0]], where.but[1])))
+        found.append(sa.not_(one_of(of.c[where.but[0]], where.but[1])))
     if where.text:
         found.append(of.c.searched.contains(where.text.lower(), autoescape=True))
     if where.incomplete:
         counted = (of.c[name] for name in _ROWS if name != "rows_copied")
-        found.append(or_(of.c.state.in_(STATES_WITHOUT_RESULTS), of.c.rows_input > sum(counted, literal(0))))
+        found.append(
+            sa.or_(of.c.state.in_(STATES_WITHOUT_RESULTS), of.c.rows_input > sum(counted, sa.literal(0)))
+        )
         found.append(~_was_run_again(of))
     if where.since:
         found.append(of.c.day >= where.since)
@@ -82,12 +71,12 @@ def conditions(where: JobFilter, of: Table = jobs) -> list[ColumnElement[bool]]:
     return found
 
 
-def _was_run_again(of: Table) -> ColumnElement[bool]:
+def _was_run_again(of: sa.Table) -> sa.ColumnElement[bool]:
     """Whether a later job of the same task of the same run has ended with results."""
     later = jobs.alias("later")
     same = (later.c[name] == of.c[name] for name in ("dag_id", "run_id", "task_id", "map_index"))
     is_later = later.c.create_time > of.c.create_time
-    return exists().where(of.c.run_id != "", *same, is_later, later.c.state.not_in(STATES_WITHOUT_RESULTS))
+    return sa.exists().where(of.c.run_id != "", *same, is_later, later.c.state.not_in(STATES_WITHOUT_RESULTS))
 
 
 def _needs_job_columns(where: JobFilter) -> bool:
@@ -95,7 +84,7 @@ def _needs_job_columns(where: JobFilter) -> bool:
     return bool(where.text) or any(getattr(where, name) for name in _EXACT if name not in job_sums.c)
 
 
-def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
+def select_totals(by: Grouping, where: JobFilter) -> sa.Select[Any]:
     """Select amounts by group. A job without line items counts, with an amount of 0.
 
     They are added up from the sums that are stored for each job, and for each model and kind in it.
@@ -104,9 +93,9 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
         raise ValueError(f"unknown grouping {by!r}; use one of {', '.join(get_args(Grouping))}")
     group, part = _GROUPS[by], _PARTS.get(by)
     of = jobs if part is None else job_sums
-    rows = (literal(0) for _ in _ROWS) if part else (sum_of(jobs.c[name]) for name in _ROWS)
+    rows = (sa.literal(0) for _ in _ROWS) if part else (sum_of(jobs.c[name]) for name in _ROWS)
     kept = (sum_of(of.c[name]) for name in SUMS)
-    asked = select(*group, *kept, func.count(), func.min(of.c.day), func.max(of.c.day), *rows)
+    asked = sa.select(*group, *kept, sa.func.count(), sa.func.min(of.c.day), sa.func.max(of.c.day), *rows)
     if part:
         asked = asked.where(job_sums.c.part == part)
         if _needs_job_columns(where):
@@ -115,12 +104,12 @@ def select_totals(by: Grouping, where: JobFilter) -> Select[Any]:
 
 
 def select_jobs(
-    where: JobFilter, limit: int, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
-) -> Select[Any]:
+    where: JobFilter, limit: int | None, offset: int = 0, sort: JobOrder = "day", *, ascending: bool = False
+) -> sa.Select[Any]:
     """Select jobs with their amounts; jobs that are equal in the order are sorted with the latest first."""
     first = _ORDERS[sort]
     return (
-        select(jobs)
+        sa.select(jobs)
         .where(*conditions(where))
         .order_by(
             first.asc() if ascending else first.desc(),
@@ -133,7 +122,7 @@ def select_jobs(
     )
 
 
-def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
+def read_total(row: sa.Row[Any], by: Grouping) -> GroupTotal:
     width = len(_GROUPS[by])
     amount, unpriced, tokens, saved, unknown, count, first, last, *rows = row[width:]
     return GroupTotal(
@@ -148,15 +137,15 @@ def read_total(row: Row[Any], by: Grouping) -> GroupTotal:
     )
 
 
-def _is_named(of: Table, name: JobName) -> ColumnElement[bool]:
+def _is_named(of: sa.Table, name: JobName) -> sa.ColumnElement[bool]:
     parts = {"job_id": name.job_id, "project": name.project, "location": name.location}
-    return and_(*(of.c[column] == value for column, value in parts.items() if value is not None))
+    return sa.and_(*(of.c[column] == value for column, value in parts.items() if value is not None))
 
 
-def sum_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def sum_of(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """Add up integers exactly.
 
     PostgreSQL widens the sum to NUMERIC. It is used as the driver returns it: SQLAlchemy's Numeric would
     convert SQLite's integers through a float.
     """
-    return func.sum(column, type_=NullType())
+    return sa.func.sum(column, type_=NullType())

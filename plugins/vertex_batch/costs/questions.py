@@ -117,7 +117,6 @@ class GroupTotal:
 
     @property
     def per_thousand_rows(self) -> Total | None:
-        """What a thousand answered rows cost."""
         return self.total.per_thousand(self.rows.ok) if self.rows else None
 
 
@@ -134,7 +133,6 @@ class JobCost:
 
     @property
     def per_thousand_rows(self) -> Total | None:
-        """What a thousand answered rows cost."""
         return self.total.per_thousand(self.rows.ok)
 
 

@@ -8,19 +8,9 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import (  # noqa: TID253 - never imported by a DAG parse
-    BigInteger,
-    ColumnElement,
-    Connection,
-    and_,
-    func,
-    literal_column,
-    or_,
-    select,
-    tuple_,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs import migrations
 from vertex_batch.costs.bill import JobFacts
@@ -64,7 +54,6 @@ class CostReader:
         self._ready = False
 
     def close(self) -> None:
-        """Close the kept connections."""
         self._database.close()
 
     def migrate(self) -> None:
@@ -86,15 +75,13 @@ class CostReader:
             yield same
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction for reading."""
+    def reading(self) -> Iterator[sa.Connection]:
         self._prepare()
         with self._database.read() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction for writing."""
+    def writing(self) -> Iterator[sa.Connection]:
         self._prepare()
         with self._database.write() as connection:
             yield connection
@@ -108,13 +95,15 @@ class CostReader:
         self,
         where: JobFilter | None = None,
         *,
-        limit: int = 1000,
+        limit: int | None = None,
         offset: int = 0,
         sort: JobOrder = "day",
         ascending: bool = False,
     ) -> list[JobCost]:
         """Return jobs and their costs, by default with the latest first."""
-        asked = select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending)
+        return self._jobs(select_jobs(where or JobFilter(), limit, offset, sort, ascending=ascending))
+
+    def _jobs(self, asked: sa.Select[Any]) -> list[JobCost]:
         with self.reading() as connection:
             return [read_job_cost(row) for row in connection.execute(asked)]
 
@@ -126,20 +115,19 @@ class CostReader:
         :param dag_id: with `run_id` the run whose own jobs are not meant.
         """
         asked = (
-            select(jobs)
+            sa.select(jobs)
             .where(
                 jobs.c.spec == spec,
                 jobs.c.input_uris == list(input_uris),
                 jobs.c.state.in_(sorted(STATES_WITH_RESULTS)),
                 jobs.c.rows_ok > 0,
                 jobs.c.run_id != "",
-                or_(jobs.c.dag_id != dag_id, jobs.c.run_id != run_id),
+                sa.or_(jobs.c.dag_id != dag_id, jobs.c.run_id != run_id),
             )
-            .order_by(func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
+            .order_by(sa.func.coalesce(jobs.c.create_time, jobs.c.recorded_at).desc())
             .limit(_JOBS_ANSWERED)
         )
-        with self.reading() as connection:
-            return [read_job_cost(row) for row in connection.execute(asked)]
+        return self._jobs(asked)
 
     def recorded(self, keys: Collection[JobId]) -> frozenset[JobId]:
         """Return those of the jobs that have a bill."""
@@ -147,31 +135,31 @@ class CostReader:
             return frozenset()
         key = [jobs.c[name] for name in JOB_KEY]
         with self.reading() as connection:
-            found = connection.execute(select(*key).where(tuple_(*key).in_(list(keys))))
+            found = connection.execute(sa.select(*key).where(sa.tuple_(*key).in_(list(keys))))
             return frozenset(JobId(*row) for row in found)
 
     def owners(self) -> Owners:
         """Return the DAGs that submitted the jobs, and the specs of those that have no DAG."""
         # One index lookup per DAG instead of one per job.
-        first = select(func.min(jobs.c.dag_id).label("dag_id")).cte("found", recursive=True)
-        later = select(func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
-        found = first.union_all(select(later).where(first.c.dag_id.is_not(None)))
+        first = sa.select(sa.func.min(jobs.c.dag_id).label("dag_id")).cte("found", recursive=True)
+        later = sa.select(sa.func.min(jobs.c.dag_id)).where(jobs.c.dag_id > first.c.dag_id).scalar_subquery()
+        found = first.union_all(sa.select(later).where(first.c.dag_id.is_not(None)))
         with self.reading() as connection:
-            asked = select(found.c.dag_id).where(found.c.dag_id.is_not(None))
+            asked = sa.select(found.c.dag_id).where(found.c.dag_id.is_not(None))
             dags = frozenset(connection.execute(asked).scalars())
             if "" not in dags:
                 return Owners(dags)
-            without_dag = select(jobs.c.spec).where(jobs.c.dag_id == "").distinct()
+            without_dag = sa.select(jobs.c.spec).where(jobs.c.dag_id == "").distinct()
             return Owners(dags - {""}, frozenset(connection.execute(without_dag).scalars()))
 
     def count(self, where: JobFilter) -> int:
-        asked = select(func.count()).select_from(jobs).where(*conditions(where))
+        asked = sa.select(sa.func.count()).select_from(jobs).where(*conditions(where))
         with self.reading() as connection:
             return int(connection.execute(asked).scalar_one())
 
     def first_day(self, where: JobFilter) -> date | None:
         """Return the first day with a job, regardless of the filter's days; None without jobs."""
-        asked = select(jobs.c.day).where(*conditions(replace(where, since=None, until=None)))
+        asked = sa.select(jobs.c.day).where(*conditions(replace(where, since=None, until=None)))
         with self.reading() as connection:
             return connection.execute(asked.order_by(jobs.c.day).limit(1)).scalar()
 
@@ -186,8 +174,8 @@ class CostReader:
         """Return the same of each of some runs, each a DAG and a run."""
         return self._failed_reasons(is_of_runs(jobs, runs)) if runs else {}
 
-    def _failed_reasons(self, *which: ColumnElement[bool]) -> Mapping[tuple[str, str], Counter[str]]:
-        asked = select(jobs.c.dag_id, jobs.c.run_id, jobs.c.failed_reasons).where(
+    def _failed_reasons(self, *which: sa.ColumnElement[bool]) -> Mapping[tuple[str, str], Counter[str]]:
+        asked = sa.select(jobs.c.dag_id, jobs.c.run_id, jobs.c.failed_reasons).where(
             *which, jobs.c.rows_failed > 0
         )
         found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -204,11 +192,7 @@ class CostReader:
         until: date | None = None,
         where: JobFilter | None = None,
     ) -> list[GroupTotal]:
-        """Return exact sums by group, in the order of the groups.
-
-        :param since: first day, inclusive.
-        :param until: last day, inclusive.
-        """
+        """Return exact sums by group, in the order of the groups."""
         return list(self.each_total(by, since, until, where))
 
     def each_total(
@@ -233,7 +217,7 @@ class CostReader:
         :param models: only those of these models.
         """
         key = [usage.c.location, *(usage.c[name] for name in USAGE_KEY)]
-        sums = select(*key, sum_of(usage.c.tokens).label("tokens")).group_by(*key).order_by(*key)
+        sums = sa.select(*key, sum_of(usage.c.tokens).label("tokens")).group_by(*key).order_by(*key)
         asked = sums.join_from(usage, jobs, same_job(usage, jobs)).where(*conditions(where))
         if models is not None:
             asked = asked.where(usage.c.model.in_(sorted(models)))
@@ -245,16 +229,18 @@ class CostReader:
         """Return usage without a price, with the reasons, that of most jobs first."""
         group = line_items.c.model, line_items.c.kind, line_items.c.reason
         asked = (
-            select(*group, func.count().label("jobs"), func.sum(line_items.c.tokens, type_=BigInteger))
+            sa.select(
+                *group, sa.func.count().label("jobs"), sa.func.sum(line_items.c.tokens, type_=sa.BigInteger)
+            )
             .join_from(jobs, line_items, same_job(line_items, jobs))
             .where(
                 # Jobs that are completely priced are skipped.
-                literal_column("cost_jobs.unpriced_line_items > 0"),
+                sa.literal_column("cost_jobs.unpriced_line_items > 0"),
                 line_items.c.amount_picousd.is_(None),
                 *conditions(where),
             )
             .group_by(*group)
-            .order_by(func.count().desc(), *group)
+            .order_by(sa.func.count().desc(), *group)
             .limit(limit)
         )
         with self.reading() as connection:
@@ -284,11 +270,10 @@ class CostReader:
         The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
         that a later run has replaced; see `one_of_each_input`.
 
-        :param where: see `deliveries`.
         :return: the ones with most exceptions first.
         """
         chosen = conditions(where, deliveries)
-        until = select(func.max(deliveries.c.delivered_at)).where(*chosen)
+        until = sa.select(sa.func.max(deliveries.c.delivered_at)).where(*chosen)
         with self.reading() as connection:
             last = connection.execute(until).scalar_one()
             if last is None:
@@ -301,16 +286,16 @@ class CostReader:
 
         :param of: the keys of these tasks, which their jobs have as a label.
         """
-        with self.reading() as connection:
-            return [read_job_cost(row) for row in connection.execute(select_sent_again(dag_id, of))]
+        return self._jobs(select_sent_again(dag_id, of))
 
     def delivered_again(self, runs: Collection[tuple[str, str]]) -> list[Delivery]:
         """Return what the runs delivered that sent rows of some runs again, the oldest first.
 
         :param runs: each a DAG and a run.
         """
-        is_retry: ColumnElement[bool] = literal_column("cost_deliveries.retry_of <> ''")  # as its index says
-        of_runs = and_(is_retry, tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs)))
+        # As its index says.
+        is_retry: sa.ColumnElement[bool] = sa.literal_column("cost_deliveries.retry_of <> ''")
+        of_runs = sa.and_(is_retry, sa.tuple_(deliveries.c.dag_id, deliveries.c.retry_of).in_(sorted(runs)))
         with self.reading() as connection:
             found = read_deliveries(connection, of_runs) if runs else []
         return sorted(found, key=lambda each: each.delivered_at)
@@ -326,9 +311,8 @@ class CostReader:
         """Return, for each run that has such, its jobs that ended after its delivery; see `paid_after`."""
         with self.reading() as connection:
             found = connection.execute(select_ended_after(*conditions(where)).limit(_JOBS_ANSWERED)).all()
-            runs = [(row.dag_id, row.run_id) for row in found]
-            asked = select(jobs).where(is_of_runs(jobs, runs))
-            of_runs = [read_job_cost(row) for row in connection.execute(asked)] if runs else []
+        runs = [(row.dag_id, row.run_id) for row in found]
+        of_runs = self._jobs(sa.select(jobs).where(is_of_runs(jobs, runs))) if runs else []
         by_run = self.deliveries_of_runs(runs)
         of_run = {run: [one for one in of_runs if (one.job.dag_id, one.job.run_id) == run] for run in runs}
         late = (paid_after(by_run.get(run, ()), mine) for run, mine in of_run.items())

@@ -88,7 +88,7 @@ def total_of(pico: int | Decimal | None, unpriced: int | Decimal | None) -> Tota
     return Total(usd(pico or 0), complete=not unpriced)
 
 
-def job_row(bill: Bill) -> dict[str, Any]:
+def job_row(bill: Bill) -> dict[str, object]:
     facts = {f.name: getattr(bill.job, f.name) for f in fields(JobFacts)}
     return {
         **facts,

@@ -4,44 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253 - not at DAG parse
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Date,
-    FromClause,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    and_,
-)
+import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 
 from vertex_batch.costs.columns import DayText, JsonText, PicoUsd, UtcTime
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
 
 JOB_KEY = ("project", "location", "job_id")
 
 
-def same_job(left: FromClause, right: FromClause) -> ColumnElement[bool]:
-    """Join two tables by the job."""
-    return and_(*(left.c[name] == right.c[name] for name in JOB_KEY))
+def same_job(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(*(left.c[name] == right.c[name] for name in JOB_KEY))
 
 
-def _job_key() -> list[Column[str]]:
-    return [Column(name, Text, primary_key=True) for name in JOB_KEY]
+def _job_key() -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text, primary_key=True) for name in JOB_KEY]
 
 
 USAGE_KEY = ("model", "kind", "modality", "tier", "cache_ttl", "priced_on")
 
 
-def _usage_key() -> list[Column[Any]]:
+def _usage_key() -> list[sa.Column[Any]]:
     return [
-        *(Column(name, Text, primary_key=True) for name in USAGE_KEY[:-1]),
-        Column("priced_on", DayText, primary_key=True),
+        *(sa.Column(name, sa.Text, primary_key=True) for name in USAGE_KEY[:-1]),
+        sa.Column("priced_on", DayText, primary_key=True),
     ]
 
 
@@ -49,100 +36,107 @@ SUMS = ("amount_picousd", "unpriced_line_items", "tokens", "saved_picousd", "sav
 """The stored sums of line items, for a job and for a part of it."""
 
 
-def _sums() -> list[Column[Any]]:
-    return [Column(name, PicoUsd if name.endswith("_picousd") else BigInteger) for name in SUMS]
+def _sums() -> list[sa.Column[object]]:
+    return [sa.Column(name, PicoUsd if name.endswith("_picousd") else sa.BigInteger) for name in SUMS]
 
 
-jobs = Table(
+jobs = sa.Table(
     "cost_jobs",
     metadata,
     *_job_key(),
     *(
-        Column(name, Text)
+        sa.Column(name, sa.Text)
         for name in ("job_key", "job_name", "display_name", "model", "state", "error_message")
     ),
-    *(Column(name, Text) for name in ("spec", "team", "dag_id", "run_id", "task_id", "run_type")),
-    *(Column(name, Integer) for name in ("error_code", "map_index", "try_number")),
+    *(sa.Column(name, sa.Text) for name in ("spec", "team", "dag_id", "run_id", "task_id", "run_type")),
+    *(sa.Column(name, sa.Integer) for name in ("error_code", "map_index", "try_number")),
     *(
-        Column(name, UtcTime)
+        sa.Column(name, UtcTime)
         for name in ("logical_date", "create_time", "start_time", "end_time", "recorded_at")
     ),
-    Column("day", Date),
-    *(Column(name, Text) for name in ("output_directory", "note")),
+    sa.Column("day", sa.Date),
+    *(sa.Column(name, sa.Text) for name in ("output_directory", "note")),
     *(
-        Column(name, BigInteger)
+        sa.Column(name, sa.BigInteger)
         for name in ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized")
     ),
-    *(Column(name, BigInteger) for name in ("rows_copied", "rows_input")),
-    *(Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
-    Column("failed_samples", JsonText),
-    Column("unrecognized_samples", JsonText),
-    Column("searched", Text),
+    *(sa.Column(name, sa.BigInteger) for name in ("rows_copied", "rows_input")),
+    *(sa.Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
+    sa.Column("failed_samples", JsonText),
+    sa.Column("unrecognized_samples", JsonText),
+    sa.Column("searched", sa.Text),
     *_sums(),
 )
 
-job_sums = Table(
+job_sums = sa.Table(
     "cost_job_sums",
     metadata,
     *_job_key(),
-    *(Column(name, Text, primary_key=True) for name in ("part", "name")),
-    Column("day", Date),
-    *(Column(name, Text) for name in ("dag_id", "spec", "team")),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("part", "name")),
+    sa.Column("day", sa.Date),
+    *(sa.Column(name, sa.Text) for name in ("dag_id", "spec", "team")),
     *_sums(),
 )
 
-usage = Table("cost_usage", metadata, *_job_key(), *_usage_key(), Column("tokens", BigInteger))
+usage = sa.Table("cost_usage", metadata, *_job_key(), *_usage_key(), sa.Column("tokens", sa.BigInteger))
 
 
-def _priced() -> list[Column[Any]]:
+def _priced() -> list[sa.Column[Any]]:
     return [
         *_usage_key(),
-        Column("tokens", BigInteger),
-        Column("unit_price_picousd", PicoUsd),
-        Column("amount_picousd", PicoUsd),
-        Column("standard_unit_price_picousd", PicoUsd),
-        Column("standard_amount_picousd", PicoUsd),
+        sa.Column("tokens", sa.BigInteger),
+        sa.Column("unit_price_picousd", PicoUsd),
+        sa.Column("amount_picousd", PicoUsd),
+        sa.Column("standard_unit_price_picousd", PicoUsd),
+        sa.Column("standard_amount_picousd", PicoUsd),
         *(
-            Column(name, Text)
+            sa.Column(name, sa.Text)
             for name in ("unit", "basis", "source", "reason", "standard_source", "list_digest")
         ),
-        Column("price_date", Date),
+        sa.Column("price_date", sa.Date),
     ]
 
 
-line_items = Table("cost_line_items", metadata, *_job_key(), *_priced())
+line_items = sa.Table("cost_line_items", metadata, *_job_key(), *_priced())
 
-price_history = Table(
-    "cost_price_history", metadata, *_job_key(), Column("replaced_at", UtcTime, primary_key=True), *_priced()
+price_history = sa.Table(
+    "cost_price_history",
+    metadata,
+    *_job_key(),
+    sa.Column("replaced_at", UtcTime, primary_key=True),
+    *_priced(),
 )
 
-estimates = Table(
+estimates = sa.Table(
     "cost_estimates",
     metadata,
-    Column("job_key", Text, primary_key=True),
-    *(Column(name, Text) for name in ("project", "location", "job_id", "model", "spec", "team")),
-    *(Column(name, Text) for name in ("dag_id", "run_id", "task_id", "method", "verdict", "reason")),
-    *(Column(name, Integer) for name in ("map_index", "unpriced")),
-    *(Column(f"{name}_picousd", PicoUsd) for name in ("expected", "low", "high")),
-    *(Column(name, BigInteger) for name in ("rows_input", "input_bytes", "input_tokens", "output_tokens")),
-    Column("answer_limit", BigInteger),
-    Column("unknown", JsonText),
-    Column("approved_by", Text),
-    *(Column(name, UtcTime) for name in ("estimated_at", "released_at")),
+    sa.Column("job_key", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text) for name in ("project", "location", "job_id", "model", "spec", "team")),
+    *(sa.Column(name, sa.Text) for name in ("dag_id", "run_id", "task_id", "method", "verdict", "reason")),
+    *(sa.Column(name, sa.Integer) for name in ("map_index", "unpriced")),
+    *(sa.Column(f"{name}_picousd", PicoUsd) for name in ("expected", "low", "high")),
+    *(
+        sa.Column(name, sa.BigInteger)
+        for name in ("rows_input", "input_bytes", "input_tokens", "output_tokens")
+    ),
+    sa.Column("answer_limit", sa.BigInteger),
+    sa.Column("unknown", JsonText),
+    sa.Column("approved_by", sa.Text),
+    *(sa.Column(name, UtcTime) for name in ("estimated_at", "released_at")),
 )
 
-deliveries = Table(
+deliveries = sa.Table(
     "cost_deliveries",
     metadata,
-    *(Column(name, Text, primary_key=True) for name in ("dag_id", "run_id", "task_id")),
-    Column("map_index", Integer, primary_key=True),
-    *(Column(name, Text) for name in ("spec", "team", "job_name")),
-    *(Column(name, BigInteger) for name in ("input_rows", "delivered", "exceptions")),
-    Column("reasons", JsonText),
-    *(Column(name, Text) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
-    Column("is_complete", Boolean),
-    Column("delivered_at", UtcTime),
-    Column("kept_at", Text),
-    Column("kept_answers", BigInteger),
-    Column("retry_of", Text),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("dag_id", "run_id", "task_id")),
+    sa.Column("map_index", sa.Integer, primary_key=True),
+    *(sa.Column(name, sa.Text) for name in ("spec", "team", "job_name")),
+    *(sa.Column(name, sa.BigInteger) for name in ("input_rows", "delivered", "exceptions")),
+    sa.Column("reasons", JsonText),
+    *(sa.Column(name, sa.Text) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
+    sa.Column("is_complete", sa.Boolean),
+    sa.Column("delivered_at", UtcTime),
+    sa.Column("kept_at", sa.Text),
+    sa.Column("kept_answers", sa.BigInteger),
+    sa.Column("retry_of", sa.Text),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, AssetAll, AssetAny, CronTriggerTimetable, conf
@@ -16,12 +16,14 @@ from vertex_batch.dag_factory.notices import on_failure, on_late
 from vertex_batch.dag_factory.page import page
 from vertex_batch.dag_factory.tasks import add_jobs
 from vertex_batch.errors import PermanentError
-from vertex_batch.specs.cron import ONCE
-from vertex_batch.specs.events import ASSET_PREFIX
+from vertex_batch.specs.events import ASSET_PREFIX, ONCE
 from vertex_batch.specs.load import SpecSet
 from vertex_batch.specs.model import Spec
 from vertex_batch.specs.problems import Problem, SpecError
 from vertex_batch.timetables.cron import DueRunsTimetable
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.asset import BaseAsset
 
 TAG = "vertex-batch"
 
@@ -31,11 +33,7 @@ class TimetableError(PermanentError):
 
 
 def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
-    """Build the DAG of one spec.
-
-    :param prices_folder: folder with the price files for all specs.
-    :param budgets_file: the file with the limits of teams.
-    """
+    """Build the DAG of one spec."""
     dag = DAG(
         dag_id=spec.name,
         description=spec.description.strip().partition("\n")[0] or None,
@@ -122,12 +120,12 @@ def _timed(spec: Spec, cron: str) -> Any:
     )
 
 
-def _asset(name: str) -> Any:
+def _asset(name: str) -> BaseAsset:
     # A reference to any asset with this URI. The output of another spec is completely known.
     return Asset.ref(uri=name) if "://" in name else Asset(f"{ASSET_PREFIX}{name}")
 
 
-def _own_timetable(path: str, arguments: Mapping[str, Any]) -> Any:
+def _own_timetable(path: str, arguments: Mapping[str, object]) -> Any:
     module, _, name = path.rpartition(".")
     found = getattr(import_module(module), name)
     # A spec may choose a timetable. It may not call other installed code.

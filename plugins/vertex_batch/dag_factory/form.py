@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from airflow.sdk import Param
 
@@ -34,8 +35,38 @@ def form(spec: Spec) -> dict[str, Param]:
     spec's values are in the descriptions, not in the fields: they may be templates, and submitted values are
     never rendered.
     """
+    return {**_run(spec), **_input(spec), **_model_and_labels(spec)}
+
+
+def _field(kinds: str, title: str, description: str, **schema: Any) -> Param:
+    """A field that may be empty.
+
+    :param kinds: JSON types. The first one decides the widget.
+    """
+    types = ["null", *kinds.split()]
+    return Param(default=None, type=types, title=title, description_md=description, **schema)
+
+
+def _run(spec: Spec) -> dict[str, Param]:
+    names = [job.name for job in spec.jobs]
+    jobs = _field(
+        "array",
+        "Jobs",
+        f"Run only these. Default: all {len(names)} jobs",
+        items={"type": "string", "enum": names},
+        examples=names,
+        section=_RUN,
+    )
+    retry_of = text_field(
+        "Send rows of an earlier run again",
+        "The id of a run of this DAG that is over. Only its rows without a good answer are submitted, and"
+        " nothing else; rows with a good answer are never sent again. Leave the run date empty: this"
+        " run takes that of the earlier run.",
+        section=_RUN,
+        maxLength=250,
+    )
     return {
-        **(_jobs(spec) if spec.grouped else {}),
+        **({JOBS: jobs} if spec.grouped else {}),
         DRY_RUN: Param(
             default=False,
             type=["boolean", "null"],
@@ -51,42 +82,28 @@ def form(spec: Spec) -> dict[str, Param]:
             format="multiline",
             maxLength=1000,
         ),
-        **(_retry_of() if any(job.retry_rows for job in spec.jobs) else {}),
-        **_input(spec),
-        **_model_and_labels(spec),
-    }
-
-
-def _retry_of() -> dict[str, Param]:
-    return {
-        RETRY_OF: text_field(
-            "Send rows of an earlier run again",
-            "The id of a run of this DAG that is over. Only its rows without a good answer are submitted, and"
-            " nothing else; rows with a good answer are never sent again. Leave the run date empty: this"
-            " run takes that of the earlier run.",
-            section=_RUN,
-            maxLength=250,
-        )
-    }
-
-
-def _jobs(spec: Spec) -> dict[str, Param]:
-    names = [job.name for job in spec.jobs]
-    return {
-        JOBS: Param(
-            default=None,
-            type=["null", "array"],
-            items={"type": "string", "enum": names},
-            examples=names,
-            title="Jobs",
-            description_md=f"Run only these. Default: all {len(names)} jobs",
-            section=_RUN,
-        )
+        **({RETRY_OF: retry_of} if any(job.retry_rows for job in spec.jobs) else {}),
     }
 
 
 def _input(spec: Spec) -> dict[str, Param]:
-    may_be_split = any(job.may_be_split for job in spec.jobs)
+    sample = {
+        "sample": _field(
+            "integer",
+            "Sample",
+            "Run only this many random rows, and estimate the cost of all rows. Default: all rows."
+            " The answers are written to a folder for samples below the output.",
+            minimum=1,
+            maximum=MAX_SAMPLE_ROWS,
+            section=_INPUT,
+        ),
+        "sample_seed": _field(
+            "integer",
+            "Sample seed",
+            "The same seed selects the same rows of the same input. Default: 0",
+            section=_INPUT,
+        ),
+    }
     return {
         DAY: text_field(
             "Run date",
@@ -95,41 +112,15 @@ def _input(spec: Spec) -> dict[str, Param]:
             section=_INPUT,
             format="date",
         ),
-        "input": Param(
-            default=None,
-            # The first type that is not null decides the widget; the API also accepts a single string.
-            type=["null", "array", "string"],
+        "input": _field(
+            "array string",  # the API also accepts a single string
+            "Input",
+            f"Read these instead, one per line. Default: {_default(spec, 'inputs')}",
             items={"type": "string", "pattern": _URI},
             pattern=_URI,
-            title="Input",
-            description_md=f"Read these instead, one per line. Default: {_default(spec, 'inputs')}",
             section=_INPUT,
         ),
-        **(_sample() if may_be_split else {}),
-    }
-
-
-def _sample() -> dict[str, Param]:
-    return {
-        "sample": Param(
-            default=None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=MAX_SAMPLE_ROWS,
-            title="Sample",
-            description_md=(
-                "Run only this many random rows, and estimate the cost of all rows. Default: all rows."
-                " The answers are written to a folder for samples below the output."
-            ),
-            section=_INPUT,
-        ),
-        "sample_seed": Param(
-            default=None,
-            type=["null", "integer"],
-            title="Sample seed",
-            description_md="The same seed selects the same rows of the same input. Default: 0",
-            section=_INPUT,
-        ),
+        **(sample if any(job.may_be_split for job in spec.jobs) else {}),
     }
 
 
@@ -142,14 +133,13 @@ def _model_and_labels(spec: Spec) -> dict[str, Param]:
             pattern=r"^\S*$",
             examples=sorted({*(job.model for job in spec.jobs), *_MODELS}),
         ),
-        "labels": Param(
-            default=None,
-            type=["null", "object"],
+        "labels": _field(
+            "object",
+            "Labels",
+            f"Add or change these labels. Default: {_default(spec, 'job_labels')}",
             maxProperties=MAX_LABELS,
             propertyNames={"pattern": _LABEL_KEY},
             additionalProperties={"type": "string", "pattern": _LABEL},
-            title="Labels",
-            description_md=f"Add or change these labels. Default: {_default(spec, 'job_labels')}",
             section=_JOB,
         ),
     }

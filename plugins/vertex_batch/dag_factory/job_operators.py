@@ -79,7 +79,7 @@ class JobOperators:
         }
         self._money = BudgetSettings(
             estimate=True,
-            budget=spec.budget.to_budget().to_dict() if spec.budget else None,
+            budget=spec.budget.to_budget() if spec.budget else None,
             budgets_file=str(budgets_file) if budgets_file else None,
             **self._prices,
         )
@@ -100,9 +100,7 @@ class JobOperators:
     def submit(self, prefix: str, part: object, plan_task_id: str | None) -> SubmitBatchPredictionJobOperator:
         """Make the task that submits one Vertex job.
 
-        :param prefix: of the task's id.
         :param part: the part of the input that it reads, if there is a plan.
-        :param plan_task_id: the task with the plan.
         """
         job, may_be_held = self.job, bool(self._money.budget or self._money.budgets_file)
         return SubmitBatchPredictionJobOperator(
@@ -149,10 +147,7 @@ class JobOperators:
     def record(
         self, submit_task_id: str, wait_task_id: str, plan_task_id: str | None, *, fails_run: bool
     ) -> AggregateTokenUsageOperator:
-        """Make the task that records the jobs of a submit task.
-
-        :param fails_run: whether the run fails with it.
-        """
+        """Make the task that records the jobs of a submit task, and fails the run or not."""
         record = AggregateTokenUsageOperator(
             task_id="record_cost",
             submit_task_id=submit_task_id,
@@ -206,10 +201,7 @@ class JobOperators:
     def prepare(
         self, results: Results, number: int, rounds: RoundTasks, reasons: Sequence[str]
     ) -> PrepareRetryOperator:
-        """Make the task that finds the rows of a round.
-
-        :param number: of the round, from 1.
-        """
+        """Make the task that finds the rows of a round, of which the first is 1."""
         return PrepareRetryOperator(
             task_id="prepare",
             round=number,

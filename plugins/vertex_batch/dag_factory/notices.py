@@ -37,8 +37,6 @@ class Notify:
     Failures are logged and not raised, so they do not change the run's state.
 
     :param path: of the notifier's class; None: only log.
-    :param arguments: of the notifier.
-    :param what: what happened to the run, for the log.
     """
 
     path: str | None = None
@@ -69,7 +67,7 @@ class NotifyOfCost:
     notices: Sequence[Notice]
 
     def __call__(self, context: Context) -> None:
-        ti: Any = context["ti"]
+        ti = context["ti"]
         bill = ti.xcom_pull(task_ids=ti.task_id)
         try:
             amount = Decimal(bill["amount_usd"])
@@ -96,7 +94,6 @@ def on_failure(spec: Spec) -> list[Notify]:
 
 
 def on_late(spec: Spec) -> list[DeadlineAlert]:
-    """The callbacks for a run that takes longer than expected."""
     if spec.expected_duration is None:
         return []
     return [
@@ -112,7 +109,6 @@ def on_late(spec: Spec) -> list[DeadlineAlert]:
 
 
 def on_cost(spec: Spec, job: JobSpec) -> list[NotifyOfCost]:
-    """The callbacks after a job's bill was recorded."""
     notices = _of(spec, Occasion.COST)
     if job.expected_cost_usd is None and not notices:
         return []

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from urllib.parse import urlsplit
 
-from airflow.sdk import conf
 from pydantic import BaseModel
 
+from vertex_batch.observability.links import airflow_path
 from vertex_batch.specs.durations import show_duration
 from vertex_batch.specs.model import Spec
 
@@ -22,16 +21,13 @@ def page(spec: Spec) -> str:
     tables = [_table("setting", rows + ([] if spec.grouped else _rows(spec.job, {"name"})))]
     if spec.grouped:
         tables += [_table(f"setting of job `{job.name}`", _rows(job, {"name"})) for job in spec.jobs]
-    parts = [title, _links(spec), "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
+    address = f"{airflow_path()}/dags/{spec.name}/plugin/dag-batch-costs"
+    costs = f"[Costs, bills and running jobs of this DAG]({address})"
+    parts = [title, costs, "### Tasks", _tasks(spec), "### Run again", _again(spec), _late_runs(spec)]
     return "\n\n".join([*filter(None, parts), f"### {origin}", *tables, _DEFAULTS])
 
 
 _DEFAULTS = "All other settings have their defaults, which `docs/specs.md` lists under *Fields*."
-
-
-def _links(spec: Spec) -> str:
-    root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-    return f"[Costs, bills and running jobs of this DAG]({root}/dags/{spec.name}/plugin/dag-batch-costs)"
 
 
 _MAPPED = " Mapped: an index for each job. There is one job, unless the input is too large for it."
@@ -40,30 +36,32 @@ _MAPPED = " Mapped: an index for each job. There is one job, unless the input is
 def _tasks(spec: Spec) -> str:
     is_planned = any(job.may_be_split for job in spec.jobs)
     rounds = max((job.retry_rows.rounds for job in spec.jobs if job.retry_rows), default=0)
-    planned = "Tries the proxy, counts and checks the rows, and decides which job reads which."
     again = (
         f"Sends rows without a good answer again, in up to {rounds} rounds. Skipped (pink) if there are none:"
         " Airflow shows them also if they are not needed, and starting them for nothing would cost more."
     )
-    answers = "Writes the answers, each joined to its input row, and the rows without one."
-    submit = f"Submits the Vertex job, once, however often it is retried.{_MAPPED if is_planned else ''}"
-    ended = "Does nothing. Airflow needs it to fail the run if either `wait` or `record_cost` fails."
-    record = "Cancels what still runs after a failure, and records the bill, however the job ended."
-    check = (
-        "Fails a run that a person marked, if a task of its job has failed. Airflow skips all others then."
-    )
-    rows = {
-        "plan_inputs": planned if is_planned else "",
-        "submit": submit,
-        "wait": "Waits until the job has ended, without holding a worker.",
-        "ended": ended,
-        "record_cost": record,
-        "retry_N": again if rounds else "",
-        "deliver": answers if any(job.results for job in spec.jobs) else "",
-        "check_tasks": check if any(map(spec.is_followed, spec.jobs)) else "",
-        "results": "Announces the results as an asset event." if any(job.asset for job in spec.jobs) else "",
+    has = {
+        "plan_inputs": is_planned,
+        "retry_N": rounds,
+        "deliver": any(job.results for job in spec.jobs),
+        "check_tasks": any(map(spec.is_followed, spec.jobs)),
+        "results": any(job.asset for job in spec.jobs),
     }
-    lines = [f"| `{name}` | {text} |" for name, text in rows.items() if text]
+    rows = {
+        "plan_inputs": "Tries the proxy, counts and checks the rows, and decides which job reads which.",
+        "submit": "Submits the Vertex job, once, however often it is retried."
+        f"{_MAPPED if is_planned else ''}",
+        "wait": "Waits until the job has ended, without holding a worker.",
+        "ended": "Does nothing. Airflow needs it to fail the run if either `wait` or `record_cost` fails.",
+        "record_cost": "Cancels what still runs after a failure, and records the bill, however the job"
+        " ended.",
+        "retry_N": again,
+        "deliver": "Writes the answers, each joined to its input row, and the rows without one.",
+        "check_tasks": "Fails a run that a person marked, if a task of its job has failed. Airflow skips all"
+        " others then.",
+        "results": "Announces the results as an asset event.",
+    }
+    lines = [f"| `{name}` | {text} |" for name, text in rows.items() if has.get(name, True)]
     return "\n".join(["| task | what it does |", "|---|---|", *lines])
 
 
@@ -113,7 +111,6 @@ def _cell(value: object) -> str:
 
 
 def _code(value: object) -> str:
-    """Show a value as code, also in a table."""
     # A bar would end the table's cell, a backtick the code.
     return f"`{plain(value)}`".replace("|", "\\|")
 

@@ -32,7 +32,6 @@ class JobTasks:
     """A job's tasks, as far as others follow them.
 
     :param results: those that have results when they succeed.
-    :param bill: the bill of the first submission.
     :param delivery: the task that delivers the answers; it is one of `results`.
     :param rounds: the bills of the rounds of retries.
     """
@@ -146,8 +145,6 @@ def _rounds(
     runs after a failure, so it has no task for that. A bill that fails does not fail the run by itself, so
     that the waiting task of the last round decides, too; the delivery does not run without the bill.
 
-    :param submit: the submit task of the first submission.
-    :param prefix: of the tasks' ids.
     :returns: the task with the bill of each round.
     """
     job = make.job

@@ -33,7 +33,7 @@ XCom `return_value`. If there is nothing to cancel, the task is skipped. Running
 class CancelFromFormOperator(CancelBatchPredictionJobOperator):
     """Cancel the jobs in the form, through the connection in the form."""
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> list[dict[str, Any]]:
         if not (self.job_ids or self.label_filter):
             message = "No jobs were selected. Fill in Jobs or Label filter. Nothing was cancelled."
             raise AirflowFailException(message)

@@ -15,10 +15,7 @@ PLACE: dict[str, Any] = {"project": "{{ params.project or '' }}", "location": "{
 
 
 def place_fields(default: str) -> dict[str, Param]:
-    """Make the fields for a project and a location.
-
-    :param default: what an empty field stands for.
-    """
+    """Make the fields for a project and a location; `default` says what an empty one stands for."""
     return {
         "project": text_field("Project", f"Google Cloud project id. Default: {default}."),
         "location": text_field("Location", f"Such as `us-central1`. Default: {default}."),

@@ -29,10 +29,7 @@ def spec_dags(file: str) -> dict[str, DAG]:
 
 
 def spec_errors(file: str) -> DAG | None:
-    """Show broken job specs and budgets as an import error of the DAG file, which defines no DAG.
-
-    :param file: the DAG file, beside whose folder the specs are.
-    """
+    """Show broken job specs and budgets as an import error of the DAG file, which defines no DAG."""
     folder = specs_folder(Path(file).parent)
     found = load_specs(folder)
     # Only to find what Airflow itself would refuse. The DAGs are discarded.
@@ -56,9 +53,6 @@ class BrokenSpecs(DAG):
         self._found = found
 
     def validate(self) -> NoReturn:
-        """Raise the errors.
-
-        :raises BrokenSpecsError: always.
-        """
+        """Raise the errors of the specs."""
         self._found.raise_for_errors()
         raise AssertionError

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+from airflow import __version__ as airflow_version
 
 from vertex_batch.billing.price_books import PriceBooks
 from vertex_batch.doctor import probes, rules
@@ -17,6 +20,7 @@ from vertex_batch.specs import JobSpec, Spec, load_specs, prices_folder
 from vertex_batch.storage import ObjectStorage
 
 PROXY, COSTS = "litellm_default", "batch_costs"
+_Opened = TypeVar("_Opened")
 _Jobs = Sequence[tuple[Spec, JobSpec]]
 
 
@@ -24,8 +28,6 @@ _Jobs = Sequence[tuple[Spec, JobSpec]]
 class SetupAccess:
     """How the checks reach the outside. The command line and the pages differ in this.
 
-    :param settings: reads the settings of a proxy's connection.
-    :param storage: opens the object store of a connection.
     :param cost_table_url: returns the address of the cost table of a connection, with its password.
     """
 
@@ -48,9 +50,6 @@ class _Setup:
         self.secrets.append(found.config.api_key)
         return found
 
-    def with_proxy(self, connection: str, probe: Callable[[ProxySettings], Diagnosis]) -> Diagnosis:
-        return probe(self.settings(connection))
-
     def defaults(self, connection: str) -> tuple[str, str]:
         """The project and location of specs that name none; empty if the connection cannot be read."""
         try:
@@ -58,9 +57,6 @@ class _Setup:
         except Exception:  # noqa: BLE001 - the check of the connection reports it
             return "", ""
         return found.project or "", found.location or ""
-
-    def place(self, connection: str, project: str, location: str) -> Diagnosis:
-        return probes.probe_place(self.settings(connection), project, location)
 
     def prices(self, jobs: _Jobs, folder: Path, spec: Spec, job: JobSpec, location: str) -> Diagnosis:
         of_specs = {(each.name, one.name if each.grouped else ""): one.prices or None for each, one in jobs}
@@ -71,14 +67,12 @@ class _Setup:
         today = datetime.now(UTC).date()
         return probes.probe_prices(self._books[job.connection], spec, job, location or "global", today)
 
-    def folder(self, connection: str, folder: str) -> Diagnosis:
-        return probes.probe_folder(self.access.storage(connection), folder)
 
-    def inputs(self, connection: str, folder: str) -> Diagnosis:
-        return probes.probe_inputs(self.access.storage(connection), folder)
-
-    def cost_table(self, connection: str) -> Diagnosis:
-        return probes.probe_cost_table(self.access.cost_table_url(connection))
+def _on(
+    opens: Callable[[str], _Opened], connection: str, probe: Callable[..., Diagnosis], *more: str
+) -> Diagnosis:
+    """Open a connection when the check runs, and look at what is there."""
+    return probe(opens(connection), *more)
 
 
 def check_setup(access: SetupAccess, folder: Path) -> list[CheckedSetup]:
@@ -96,12 +90,16 @@ def _checks(setup: _Setup, folder: Path) -> Iterator[SetupCheck]:
     found = load_specs(folder)
     specs = list(found.specs.values())
     errors = [str(error).partition("\n")[0] for error in found.errors]
-    yield SetupCheck("airflow", "", probes.probe_airflow)
+    yield SetupCheck("airflow", "", partial(rules.judge_airflow, airflow_version))
     yield SetupCheck("specs", "", partial(rules.judge_specs, str(folder), len(specs), errors))
     yield from _proxy_checks(setup, specs, prices_folder(folder))
     yield from _storage_checks(setup, specs)
     for connection in _named(specs, "cost_connection", COSTS):
-        yield SetupCheck("cost table", connection, partial(setup.cost_table, connection))
+        yield SetupCheck(
+            "cost table",
+            connection,
+            partial(_on, setup.access.cost_table_url, connection, probes.probe_cost_table),
+        )
     yield SetupCheck("triggerer", "", probes.probe_triggerers)
     yield SetupCheck("deployment", "", probes.probe_deployment)
     for pool in _named(specs, "pool", None):
@@ -112,17 +110,18 @@ def _proxy_checks(setup: _Setup, specs: Sequence[Spec], prices: Path) -> Iterato
     jobs = [(spec, job) for spec in specs for job in spec.jobs]
     for connection in _named(specs, "connection", PROXY):
         first = SetupCheck(
-            "connection", connection, partial(setup.with_proxy, connection, probes.probe_connection)
+            "connection", connection, partial(_on, setup.settings, connection, probes.probe_connection)
         )
         yield first
         for name, probe in (("key", probes.probe_key), ("proxy version", probes.probe_version)):
-            yield SetupCheck(name, connection, partial(setup.with_proxy, connection, probe), first)
+            yield SetupCheck(name, connection, partial(_on, setup.settings, connection, probe), first)
         its = [(spec, job) for spec, job in jobs if job.connection == connection]
         usual_project, usual_location = setup.defaults(connection)
         places = {(job.project or usual_project, job.location or usual_location) for _, job in its}
         for project, location in sorted(places or {(usual_project, usual_location)}):
             subject = f"{project or '(no project)'}/{location or '(no location)'}"
-            yield SetupCheck("jobs", subject, partial(setup.place, connection, project, location), first)
+            look = partial(_on, setup.settings, connection, probes.probe_place, project, location)
+            yield SetupCheck("jobs", subject, look, first)
         models = {
             (job.model, job.location or usual_location, str(job.prices)): (spec, job) for spec, job in its
         }
@@ -140,12 +139,14 @@ def _storage_checks(setup: _Setup, specs: Sequence[Spec]) -> Iterator[SetupCheck
     ]
     written = rules.one_per_bucket({each for each in outputs if each[1]})
     for connection, folder in written:
-        yield SetupCheck("storage", folder, partial(setup.folder, connection, folder))
+        look = partial(_on, setup.access.storage, connection, probes.probe_folder, folder)
+        yield SetupCheck("storage", folder, look)
     inputs = [(job.storage_connection, rules.literal_folder(uri)) for job in jobs for uri in job.inputs]
     buckets = {(connection, folder.split("/")[2]) for connection, folder in written}
     for connection, folder in rules.one_per_bucket({each for each in inputs if each[1]}):
         if (connection, folder.split("/")[2]) not in buckets:
-            yield SetupCheck("inputs", folder, partial(setup.inputs, connection, folder))
+            look = partial(_on, setup.access.storage, connection, probes.probe_inputs, folder)
+            yield SetupCheck("inputs", folder, look)
 
 
 def _named(specs: Sequence[Spec], setting: str, usual: str | None) -> list[str]:

@@ -7,7 +7,6 @@ import secrets
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from airflow import __version__ as airflow_version
 from airflow.jobs.job import Job
 from airflow.models.pool import Pool
 from airflow.models.trigger import Trigger
@@ -156,7 +155,6 @@ def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:
 
 
 def probe_inputs(storage: ObjectStorage, folder: str) -> Diagnosis:
-    """Whether the bucket of inputs can be listed."""
     storage.check_output(folder)
     return ok(f"The bucket of {folder} can be listed.")
 
@@ -192,7 +190,6 @@ def probe_triggerers() -> Diagnosis:
 
 
 def probe_pool(name: str) -> Diagnosis:
-    """Whether a pool exists and counts deferred tasks."""
     if problem := _without_database():
         return problem
     with create_session() as session:
@@ -202,13 +199,7 @@ def probe_pool(name: str) -> Diagnosis:
 
 
 def probe_deployment() -> Diagnosis:
-    """Which name this Airflow gives its jobs."""
     return rules.judge_deployment(conf.get("vertex_batch", "deployment", fallback="") or "", deployment())
-
-
-def probe_airflow() -> Diagnosis:
-    """Which Airflow this is."""
-    return rules.judge_airflow(airflow_version)
 
 
 def _explained(error: VertexBatchError, settings: ProxySettings) -> Diagnosis:

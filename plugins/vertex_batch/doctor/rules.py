@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from vertex_batch.doctor.runner import Diagnosis, failed, ok, warning
@@ -45,7 +44,7 @@ def judge_version(version: str, malicious: str, flaws: Sequence[SecurityFlaw]) -
     return ok(f"LiteLLM {version}; it is not a known malicious or vulnerable release.")
 
 
-def judge_key(models: int | None, info: Mapping[str, Any], now: datetime) -> Diagnosis:
+def judge_key(models: int | None, info: Mapping[str, object], now: datetime) -> Diagnosis:
     """Judge the key from what the proxy says of it.
 
     :param models: how many models it can see; None if it may not read them.
@@ -81,7 +80,6 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
     """Judge the triggerers, in which all jobs wait.
 
     :param triggers: how many waits there are now.
-    :param capacity: `[triggerer] capacity` of each.
     """
     if not alive:
         return failed(
@@ -97,11 +95,7 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
 
 
 def judge_deployment(configured: str, name: str) -> Diagnosis:
-    """Judge the deployment's name, by which its jobs are found again.
-
-    :param configured: `[vertex_batch] deployment`; empty if it is not set.
-    :param name: the name in use.
-    """
+    """Judge the name by which this Airflow finds its jobs again; `configured` is empty if it is not set."""
     if configured:
         return ok(f"{configured!r}, from [vertex_batch] deployment.")
     found = f"It is not set, so {name!r} is used."
@@ -116,7 +110,6 @@ def judge_deployment(configured: str, name: str) -> Diagnosis:
 
 
 def judge_pool(pool: str, exists: bool, includes_deferred: bool, slots: int) -> Diagnosis:
-    """Judge a pool that specs name."""
     if not exists:
         return failed(
             f"The pool {pool!r} does not exist: the tasks of its specs would stay queued.",
@@ -131,7 +124,6 @@ def judge_pool(pool: str, exists: bool, includes_deferred: bool, slots: int) -> 
 
 
 def judge_airflow(version: str) -> Diagnosis:
-    """Judge Airflow's version."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     wanted = ".".join(map(str, TESTED_AIRFLOW))
     if numbers == TESTED_AIRFLOW:
@@ -163,7 +155,6 @@ def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executors: Seq
 
 
 def judge_specs(folder: str, specs: int, errors: Sequence[str]) -> Diagnosis:
-    """Judge the folder with the specs."""
     count = f"{specs} spec{'' if specs == 1 else 's'} in {folder}"
     if errors:
         return failed(
@@ -190,10 +181,7 @@ def literal_folder(uri: str) -> str:
 
 
 def one_per_bucket(folders: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Keep the first folder of each connection and bucket.
-
-    :param folders: storage connection and folder.
-    """
+    """Keep the first folder of each storage connection and bucket."""
     kept: dict[tuple[str, str], tuple[str, str]] = {}
     for connection, folder in sorted(folders):
         kept.setdefault((connection, folder.split("/")[2]), (connection, folder))

@@ -49,11 +49,12 @@ class SetupCheck:
     run: Callable[[], Diagnosis]
     needs: SetupCheck | None = None
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.subject}".rstrip()
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedSetup:
-    """A check and what it found."""
-
     name: str
     subject: str
     diagnosis: Diagnosis
@@ -63,7 +64,6 @@ class CheckedSetup:
         return self.diagnosis.status
 
     def to_dict(self) -> dict[str, str]:
-        """As plain data."""
         return {
             "check": self.name,
             "subject": self.subject,
@@ -107,14 +107,9 @@ def run_checks(
         if needed is None or needed.status in (CheckStatus.OK, CheckStatus.WARNING):
             ready.append(check)
         else:
-            found[id(check)] = not_checked(_what_is_missing(check.needs))
+            found[id(check)] = not_checked(f"It needs the check `{check.needs}`, which did not succeed.")
     found |= zip(map(id, ready), _run_together(ready, secrets, limit_seconds), strict=True)
     return [CheckedSetup(check.name, check.subject, found[id(check)]) for check in checks]
-
-
-def _what_is_missing(needed: SetupCheck | None) -> str:
-    name = " ".join(part for part in (needed.name, needed.subject) if part) if needed else ""
-    return f"It needs the check `{name}`, which did not succeed."
 
 
 def _run_together(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from vertex_batch.errors import (
     ConfigurationError,
@@ -13,13 +12,13 @@ from vertex_batch.errors import (
     StorageUnavailableError,
 )
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID
-from vertex_batch.usage.tables import COLUMNS
+from vertex_batch.usage.files import COLUMNS
 
 _TABLE = re.compile(r"bq://(?P<project>[^.\s/]+)\.(?P<dataset>\w+)\.(?P<table>[^.\s/]+)")
 PAGE_ROWS = 1000
 
 
-def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping[str, Any]]:
+def read_table(uri: str, gcp_conn_id: str = DEFAULT_CONN_ID) -> Iterator[Mapping[str, object]]:
     """Read the columns that a bill needs, page by page. It runs no query, so BigQuery charges nothing.
 
     :param uri: ``bq://PROJECT.DATASET.TABLE``.

@@ -26,7 +26,6 @@ class ProxySettings:
     """The settings in a connection.
 
     :param project: the default project; None if the connection has none.
-    :param location: the default location; likewise.
     :param unknown_extras: extras that are ignored, such as misspelled ones.
     """
 
@@ -36,16 +35,17 @@ class ProxySettings:
     unknown_extras: tuple[str, ...] = ()
 
 
-def read_settings(connection: Connection, extras: Mapping[str, Any]) -> ProxySettings:
+def read_settings(connection: Connection, extras: Mapping[str, object]) -> ProxySettings:
     """Read a connection.
 
-    :param connection: an Airflow connection. Its host, schema, port, login and password are read.
-    :param extras: its extras, parsed.
     :raises ConfigurationError: names everything that is missing or wrong.
     """
     given = {name: value for name, value in extras.items() if value not in (None, "")}
     problems: list[str] = []
-    source = _source(str(connection.conn_id))
+    conn_id = str(connection.conn_id)
+    # Airflow's default search looks in the environment before it looks in its database.
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    source = SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
     if connection.login and not connection.password:
         problems.append(f"the login is set but ignored: put the key in {source.key}")
     fields: dict[str, Any] = {
@@ -72,12 +72,6 @@ def read_settings(connection: Connection, extras: Mapping[str, Any]) -> ProxySet
         _text(given.get("location")),
         tuple(sorted(extras.keys() - KNOWN_EXTRAS)),
     )
-
-
-def _source(conn_id: str) -> SettingsSource:
-    # Airflow's default search looks in the environment before it looks in its database.
-    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    return SettingsSource.of_connection(conn_id, variable if variable in os.environ else "")
 
 
 def _base_url(connection: Connection, problems: list[str]) -> str:
@@ -118,11 +112,10 @@ def _verify(value: object) -> bool | str:
 
 def _seconds(name: str, value: Any, problems: list[str]) -> float:
     try:
-        seconds = float(value)
+        return float(value)
     except (TypeError, ValueError):
         problems.append(f"{name} is {value!r}, but must be a number of seconds")
         return 1.0
-    return seconds
 
 
 def _text(value: object) -> str | None:

@@ -15,10 +15,7 @@ from vertex_batch.storage import DEFAULT_CONN_ID, ObjectStorage, named, quiet_li
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["DEFAULT_CONN_ID", "InputStorage", "open_filesystem", "open_storage"]
-
-InputStorage = ObjectStorage
-"""The public name of `vertex_batch.storage.ObjectStorage` here."""
+__all__ = ["DEFAULT_CONN_ID", "open_filesystem", "open_storage"]
 
 _HNS_SWITCH = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
 

@@ -33,10 +33,7 @@ class InputPart:
     """The part of an input that one job reads.
 
     :param number: of the shard, from 1.
-    :param of: the number of shards.
     :param rows: None if they were not counted.
-    :param of_rows: rows of the whole input.
-    :param seed: the random seed of the sample.
     :param listing: the fingerprint of the objects that it reads and of the model they were checked for; empty
         if they were not read.
     :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
@@ -56,7 +53,7 @@ class InputPart:
     of_rows: int | None = None
     seed: int | None = None
     listing: str = ""
-    report: dict[str, Any] | None = None
+    report: dict[str, object] | None = None
     answered: bool = False
     shard_rows: tuple[int, ...] = ()
     round: int = 0
@@ -109,7 +106,7 @@ class InputPart:
         return self.kind is PartKind.SHARD and not self.uris
 
     @property
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> dict[str, object]:
         """As little as names a shard of a plan."""
         return {"kind": str(self.kind), "number": self.number, "of": self.of}
 
@@ -142,7 +139,6 @@ def file_pattern(uri: str) -> str:
 
 
 def retry_group(number: int) -> str:
-    """Name the task group of a round of retries, from 1."""
     return f"retry_{number}"
 
 

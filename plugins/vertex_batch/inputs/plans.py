@@ -32,10 +32,10 @@ class InputPlan:
     """
 
     one: InputPart
-    shards: list[dict[str, Any]]
+    shards: list[dict[str, object]]
 
     @property
-    def parts(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, object]]:
         """What each job reads, as plain data; never empty."""
         return self.shards or [self.one.to_dict()]
 
@@ -45,7 +45,6 @@ class InputPlan:
         return bool(self.shards and self.one.uris)
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain data for the task state store."""
         return {"one": self.one.to_dict(), "shards": self.shards}
 
     @classmethod

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vertex_batch.errors import (
-    ConfigurationError,
-    InputChangedError,
-    InputMissingError,
-    VertexBatchError,
-)
+from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError, VertexBatchError
 from vertex_batch.inputs import (
     InputPart,
     JobLimits,
@@ -35,13 +30,7 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.log import Log
 from vertex_batch.preflight import Report, RowRules, listing_of, report_data
-from vertex_batch.storage import (
-    GZIP_SUFFIXES,
-    ObjectStorage,
-    SourceObject,
-    object_count,
-    without_duplicates,
-)
+from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, object_count, without_duplicates
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
@@ -68,23 +57,18 @@ class ReadInput:
 
     @property
     def rows(self) -> int:
-        """Lines that are not blank."""
         return sum(found.rows for _, found in self.measured)
 
     @property
     def answered(self) -> bool:
-        """Whether a row has an answer already."""
         return any(found.answered for _, found in self.measured)
 
 
 class InputPreparer:
     """Prepares one run's input.
 
-    :param uris: the URIs of the spec.
-    :param place: where shards and samples are written.
     :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
         not read if their size alone shows that one job may read them.
-    :param max_shards: the most jobs that a run may have.
     :ivar warnings: what the pre-flight has found in the rows of an input that was split.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from vertex_batch.errors import CancelNotConfirmedError, FailedPreconditionError
 from vertex_batch.lifecycle.finding import find_jobs_by_key
@@ -46,10 +47,8 @@ def cancel_and_confirm(
 
 def request_cancel(client: BatchClient, job_id: JobId) -> None:
     """Request a cancel once, without waiting. A job that has already ended is not an error."""
-    try:
+    with suppress(FailedPreconditionError):
         client.cancel(*job_id)
-    except FailedPreconditionError:
-        return
 
 
 def request_cancel_by_key(
@@ -69,7 +68,5 @@ def request_cancel_by_key(
 
 async def request_cancel_async(client: AsyncBatchClient, job_id: JobId) -> None:
     """`request_cancel` for a trigger, which has no time to wait for the end."""
-    try:
+    with suppress(FailedPreconditionError):
         await client.cancel(*job_id)
-    except FailedPreconditionError:
-        return

@@ -79,10 +79,7 @@ class Owner:
 
 
 def who_waits(
-    job: BatchPredictionJob,
-    deployment: str,
-    dag_id: str,
-    runs: Mapping[str, Mapping[str, str | None]],
+    job: BatchPredictionJob, deployment: str, dag_id: str, runs: Mapping[str, Mapping[str, str | None]]
 ) -> Owner:
     """Find the run that submitted a job, and decide whether it is over.
 

@@ -132,11 +132,7 @@ def known_job(wanted: Intent, stored: Intent | None) -> SubmitDecision | None:
 
 
 def decide_submit(
-    wanted: Intent,
-    stored: Intent | None,
-    found: Iterable[BatchPredictionJob],
-    *,
-    looked_long_enough: bool,
+    wanted: Intent, stored: Intent | None, found: Iterable[BatchPredictionJob], *, looked_long_enough: bool
 ) -> SubmitDecision:
     """Decide by `SUBMIT_RULES` on what the list has shown.
 

@@ -69,10 +69,7 @@ class Submission:
 
 
 class SupersededError(PermanentError):
-    """A job was not submitted again, because another one runs in its place.
-
-    :param job_id: the job that runs.
-    """
+    """A job was not submitted again, because another one runs in its place."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id, self.reason = job_id, reason
@@ -139,13 +136,7 @@ class Submitter:
         return self._submit_or_adopt(find if is_mapped else find_all, wanted, request)
 
     def resubmit(
-        self,
-        failed: BatchPredictionJob,
-        first_key: str,
-        attempt: int,
-        place: Place,
-        *,
-        resume: bool = False,
+        self, failed: BatchPredictionJob, first_key: str, attempt: int, place: Place, *, resume: bool = False
     ) -> Submission:
         """Find the job of a later attempt, or create it with the request of the job that failed.
 

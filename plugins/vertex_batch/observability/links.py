@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, conf
 from airflow.sdk.bases.xcom import BaseXCom
@@ -99,6 +99,15 @@ def _is_at_google() -> bool:
     return not os.environ.get("STORAGE_EMULATOR_HOST")
 
 
+def airflow_url() -> str:
+    """Where Airflow is served, without a final slash; empty if that is not configured."""
+    return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+def airflow_path() -> str:
+    """The path below which Airflow is served, as a browser sees it."""
+    return urlsplit(airflow_url()).path
+
+
 def _page(name: str, **query: str) -> str:
-    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    return f"{base}{PAGES_PREFIX}/{name}?{urlencode(query)}"
+    return f"{airflow_url()}{PAGES_PREFIX}/{name}?{urlencode(query)}"

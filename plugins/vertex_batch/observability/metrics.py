@@ -10,7 +10,8 @@ import re
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from vertex_batch.vertex.names import short_model
 
@@ -75,18 +76,20 @@ def poll_failed(error: Exception, *, in_trigger: bool = False) -> None:
     stats.incr("vertex_batch.poll.errors", tags={"error": type(error).__name__})
 
 
-def _took(stats: Any, name: str, begin: datetime | None, end: datetime | None, tags: dict[str, str]) -> None:
+def _took(
+    stats: ModuleType, name: str, begin: datetime | None, end: datetime | None, tags: dict[str, str]
+) -> None:
     if begin and end and end >= begin:
         stats.timing(name, timedelta(seconds=(end - begin).total_seconds()), tags=tags)
 
 
-def _task_stats() -> Any:
+def _task_stats() -> ModuleType:
     from airflow.sdk.observability import stats  # noqa: PLC0415 - no DAG parse needs it
 
     return stats
 
 
-def _trigger_stats() -> Any:
+def _trigger_stats() -> ModuleType:
     # The triggerer sets up Airflow's statistics, but not those of the task SDK, which would send nothing.
     from airflow.observability import stats  # noqa: PLC0415 - no task needs it
 

@@ -10,7 +10,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.ownership import why_not_to_adopt
 from vertex_batch.observability.links import ConsoleJobLink
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.tasks.context import deployment, find_place, map_index
+from vertex_batch.tasks.context import deployment, map_index, named_job
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.vertex.names import JobId, Place, parse_job_name
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
@@ -94,15 +94,13 @@ class AdoptBatchPredictionJobOperator(ProxyOperator):
         return self._reference(job_id.place, job, model, index)
 
     def _job_id(self, hook: LiteLLMHook) -> JobId:
-        name = parse_job_name(self.job)
-        name.check_agrees(self.project, self.location, _CONSEQUENCE)
-        place = find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
-        if place.project.isdecimal():
+        job_id = named_job(hook, parse_job_name(self.job), self.project, self.location, _CONSEQUENCE)
+        if job_id.project.isdecimal():
             # A bill under the number would be a second one next to that under the id.
             raise ConfigurationError(
-                f"{place.project} is a project number. {_CONSEQUENCE}", "use the project id instead"
+                f"{job_id.project} is a project number. {_CONSEQUENCE}", "use the project id instead"
             )
-        return name.at(place)
+        return job_id
 
     def _reference(self, place: Place, job: BatchPredictionJob, model: str, index: int) -> JobReference:
         destination = job.output_config.get("gcsDestination") or {}

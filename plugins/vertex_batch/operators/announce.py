@@ -63,8 +63,7 @@ class AnnounceResultsOperator(BaseOperator):
         if self.plan_task_id is not None:
             part = next(iter(planned_parts(context["ti"], self.plan_task_id)), None)
             if part and part.kind is PartKind.SAMPLE:
-                message = f"Only {part} was run, so no results are announced."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException(f"Only {part} was run, so no results are announced.")
         if self.record_task_id is not None:
             extra = announcement(context["ti"].xcom_pull(task_ids=self.record_task_id))
             if self.deliver_task_id is not None:
@@ -110,8 +109,9 @@ class CheckTasksOperator(BaseOperator):
         with explained(context, self.log):
             if failed := failed_tasks(context["ti"], self.task_ids):
                 those = "that task" if len(failed) == 1 else "those tasks"
-                message = f"This failure only follows from {' and '.join(failed)}; see {those}."
-                raise AirflowFailException(message)
+                raise AirflowFailException(
+                    f"This failure only follows from {' and '.join(failed)}; see {those}."
+                )
             if self.deliver_task_id:
                 self._check_delivered(context["ti"], self.deliver_task_id)
 
@@ -120,11 +120,10 @@ class CheckTasksOperator(BaseOperator):
         of_run = JobFilter(dag_id=ti.dag_id, run_id=ti.run_id)
         deliveries = [each for each in table.deliveries(of_run) if each.task_id == deliver]
         if deliveries and (late := paid_after(deliveries, table.jobs(of_run))):
-            message = (
+            raise AirflowFailException(
                 f"{say_paid_after(late)}, so they are not delivered. They are safe in the outputs of their"
                 f" jobs. Clear `{deliver}` with its downstream tasks: it delivers them and costs nothing."
             )
-            raise AirflowFailException(message)
 
 
 def announcement(recorded: object) -> dict[str, Any]:
@@ -139,6 +138,5 @@ def announcement(recorded: object) -> dict[str, Any]:
         if str(job.get("state", "")) in STATES_WITH_RESULTS
     ]
     if not any(job["ok_rows"] for job in jobs):
-        message = "No row of this run was answered, so there is nothing to announce."
-        raise AirflowSkipException(message)
+        raise AirflowSkipException("No row of this run was answered, so there is nothing to announce.")
     return {"amount_usd": bill.get("amount_usd"), "complete": bill.get("complete"), "jobs": jobs}

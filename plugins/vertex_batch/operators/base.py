@@ -11,9 +11,9 @@ from airflow.sdk import BaseOperator
 from vertex_batch.errors import StagingError, StorageAccessError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import DEFAULT_CONN_ID
-from vertex_batch.inputs import StagingPlace, file_pattern
+from vertex_batch.inputs import JobLimits, StagingPlace, file_pattern, limits_for
 from vertex_batch.tasks.choices import retried_run
-from vertex_batch.tasks.context import check_retried_day, overridden, with_run_dates
+from vertex_batch.tasks.context import check_retried_day, identity, overridden, with_run_dates
 from vertex_batch.tasks.retry_policy import RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class SpecOperator(ProxyOperator):
         super()._do_render_template_fields(parent, template_fields, dated, jinja_env, seen_oids)
         self._put_in(overridden(context.get("params") or {}, self.overrides or {}), context)
 
-    def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - for subclasses
+    def _put_in(self, chosen: Mapping[str, object], context: Context) -> None:  # noqa: ARG002 - for subclasses
         """Replace rendered fields by those that the run was triggered with."""
         for field, value in chosen.items():
             setattr(self, field, value)
@@ -94,14 +94,49 @@ class SpecOperator(ProxyOperator):
         if retried_run(context):
             check_retried_day(context, str(self.dag.timezone.name), consequence)
 
+
+class StagingOperator(SpecOperator):
+    """The base of operators that write the input of jobs: shards, samples, or rows that are sent again.
+
+    :param model: determines how many rows a job may read.
+    :param output_uri: where the jobs write.
+    :param staging: where the input is written. Defaults to ``_shards/`` below the output.
+    :param key: where the id of a row is; see `results.ResultSettings`.
+    :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        output_uri: str,
+        staging: str | None = None,
+        key: str | None = None,
+        max_rows: int | None = None,
+        max_bytes: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.output_uri = output_uri
+        self.staging = staging
+        self.key = key
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+
+    @property
+    def _limits(self) -> JobLimits:
+        return limits_for(self.model, self.max_rows, self.max_bytes)
+
     @contextmanager
-    def _staging(self, place: StagingPlace) -> Iterator[None]:
-        """Explain a failure to write shards or rows.
+    def _staging(self, context: Context) -> Iterator[StagingPlace]:
+        """The place where the input is written, with an explanation of a failure to write there.
 
         :raises StagingError: the connection may not write there.
         """
+        place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
         try:
-            yield
+            yield place
         except StorageAccessError as error:
             if error.uri.startswith(place.folder):
                 raise StagingError(place.prefix, self.gcp_conn_id, error.reason) from error

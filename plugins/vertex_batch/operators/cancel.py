@@ -11,7 +11,7 @@ from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.tasks.context import find_place
+from vertex_batch.tasks.context import find_place, named_job
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.vertex.client import BatchClient
@@ -92,8 +92,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
             with hook.client() as client:
                 cancelled = [self._cancel(client, *target) for target in self._targets(context, client, hook)]
             if not cancelled:
-                message = "Found no active job of this run to cancel."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException("Found no active job of this run to cancel.")
         return cancelled
 
     def _targets(
@@ -128,14 +127,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
     def _job_ids(self, hook: LiteLLMHook) -> list[JobId]:
         """The jobs of `job_ids`. All are read before the first is cancelled, so that a typo cancels none."""
         names = parse_job_names(self.job_ids)
-        for name in names:
-            name.check_agrees(self.project, self.location, _CONSEQUENCE)
-        return [
-            name.at(
-                find_place(hook, self.project or name.project, self.location or name.location, _CONSEQUENCE)
-            )
-            for name in names
-        ]
+        return [named_job(hook, name, self.project, self.location, _CONSEQUENCE) for name in names]
 
     def _owned(
         self, client: BatchClient, reference: JobReference
@@ -151,7 +143,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
         except NotFoundError:
             self.log.warning("Job %s does not exist; nothing to cancel", job_id)
 
-    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, Any]:
+    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, object]:
         if self.confirm:
             job = cancel_and_confirm(client, job_id, confirm_seconds=self.confirm_seconds)
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from vertex_batch import results
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery
 from vertex_batch.costs.deliveries import Lacking, answers_stay
@@ -18,25 +19,6 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
-from vertex_batch.results import (
-    AnswerForm,
-    Counts,
-    DeliveryPlace,
-    JobPrices,
-    ResultSettings,
-    Written,
-    bill_facts,
-    cost_difference,
-    deliver,
-    join,
-    later_objects,
-    of_paid_answers,
-    other_prompts,
-    read_schema,
-    total_of,
-    why_bad,
-    without_keys,
-)
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import map_index, overridden
 from vertex_batch.tasks.outcome import explained, failed_tasks, note
@@ -102,7 +84,7 @@ class DeliverResultsOperator(SpecOperator):
         retry_record_task_ids: Sequence[str] = (),
         plan_task_id: str | None = None,
         key: str | None = None,
-        answer: str = AnswerForm.TEXT,
+        answer: str = results.AnswerForm.TEXT,
         schema: Mapping[str, object] | str | None = None,
         keep: Sequence[str] = (),
         max_exceptions_ratio: float = 1.0,
@@ -120,7 +102,7 @@ class DeliverResultsOperator(SpecOperator):
         self.retry_record_task_ids = tuple(retry_record_task_ids)
         self.plan_task_id = plan_task_id
         self.key = key
-        self.answer = AnswerForm(answer)
+        self.answer = results.AnswerForm(answer)
         self.schema = schema
         self.keep = tuple(keep)
         self.max_exceptions_ratio = max_exceptions_ratio
@@ -137,13 +119,12 @@ class DeliverResultsOperator(SpecOperator):
             recorded = RecordedRun(context, table, self.record_task_id, self.retry_record_task_ids)
             run = recorded.find(PartsReport(context["ti"], self.plan_task_id, self.log))
             if run is None:
-                message = "No job of this run has a bill, so there is nothing to deliver."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException("No job of this run has a bill, so there is nothing to deliver.")
             self._check_sent(context, run)
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            beside = _beside(written, self._place(run), self.task_id)
+            beside = _beside(written, self._place(run), self.task_id, self.job_name)
             if bad:
                 # The page shows where the answers are now. What is at an address may be moved later.
                 if beside:
@@ -167,14 +148,16 @@ class DeliverResultsOperator(SpecOperator):
             ),
         }
 
-    def _deliver(self, context: Context, run: RunBills) -> tuple[Written, str | None, str]:
+    def _deliver(self, context: Context, run: RunBills) -> tuple[results.Written, str | None, str]:
         """Write the delivery; return it, why the run is bad, and what a person may want to act on."""
         storage = open_storage(self.gcp_conn_id)
-        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema), self.keep)
+        settings = results.ResultSettings(
+            self.key or "", self.answer, results.read_schema(self.schema), self.keep
+        )
         with (
-            of_paid_answers("Then run this again."),
+            results.of_paid_answers("Then run this again."),
             tempfile.TemporaryDirectory(prefix="results-", dir=self.work_folder) as folder,
-            join(
+            results.join(
                 self._inputs(run),
                 run.outputs,
                 settings,
@@ -185,21 +168,22 @@ class DeliverResultsOperator(SpecOperator):
                 counted=run.counted_rows,
             ) as joined,
         ):
-            facts = {**self._facts(context, run), **bill_facts(run.delivered, run.bills)}
-            written = deliver(joined, self._place(run), storage, facts)
-            self._report(written, joined.counts, total_of(run.delivered))
+            facts = {**self._facts(context, run), **results.bill_facts(run.delivered, run.bills)}
+            written = results.deliver(joined, self._place(run), storage, facts)
+            self._report(written, joined.counts, results.total_of(run.delivered))
             was_cancelled = all(bill.job.state == JobState.CANCELLED for bill in run.delivered)
-            bad = why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
-            notes = ["" if bad else without_keys(joined.counts), later_objects(joined.counts)]
+            bad = results.why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
+            notes = ["" if bad else results.without_keys(joined.counts), results.later_objects(joined.counts)]
             return written, bad, " ".join(filter(None, notes))
 
-    def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, JobPrices]:
+    def _prices(self, bills: Sequence[Bill]) -> dict[JobId | None, results.JobPrices]:
         """The rates of each bill, and the limits of long context by which it was made."""
         of_specs = {spec_job(bill.job): self.prices for bill in bills} if self.prices else None
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             books = PriceBooks(client, self.price_folder, of_specs)
             return {
-                bill.job.key: JobPrices.of_bill(bill, books.book_of(bill.job).thresholds()) for bill in bills
+                bill.job.key: results.JobPrices.of_bill(bill, books.book_of(bill.job).thresholds())
+                for bill in bills
             }
 
     def _inputs(self, run: RunBills) -> list[str]:
@@ -222,12 +206,11 @@ class DeliverResultsOperator(SpecOperator):
         """
         if failed := failed_tasks(ti, [self.record_task_id, *self.retry_record_task_ids]):
             names = " and ".join(failed)
-            message = (
+            raise AirflowFailException(
                 f"Nothing was delivered, because {names} failed: a delivery needs the bills of its jobs."
                 f" Their answers are safe in the outputs. Clear {names}; this task then runs again and"
                 " delivers them."
             )
-            raise AirflowFailException(message)
 
     def _check_sent(self, context: Context, run: RunBills) -> None:
         """See that a run which sends rows of an earlier run again did not fail before it sent any.
@@ -240,13 +223,12 @@ class DeliverResultsOperator(SpecOperator):
         if not run.is_retry or any(bill.job.run_id == ti.run_id for bill in run.bills):
             return
         if failed := failed_tasks(ti, self.dag.get_task(self.task_id).get_flat_relative_ids(upstream=True)):
-            message = (
+            raise AirflowSkipException(
                 f"Nothing was delivered, because {' and '.join(failed)} failed and no row was sent again. The"
                 " deliveries of earlier runs stay as they are."
             )
-            raise AirflowSkipException(message)
 
-    def _facts(self, context: Context, run: RunBills) -> dict[str, Any]:
+    def _facts(self, context: Context, run: RunBills) -> dict[str, object]:
         """Whose delivery it is, for the manifest."""
         ti, chosen = context["ti"], overridden(context.get("params") or {}, self.overrides or {})
         retried = retried_run(context)
@@ -258,7 +240,7 @@ class DeliverResultsOperator(SpecOperator):
             **({"retry_of": retried} if retried else {}),
         }
 
-    def _record(self, context: Context, table: CostTable, run: RunBills, written: Written) -> None:
+    def _record(self, context: Context, table: CostTable, run: RunBills, written: results.Written) -> None:
         """Store the numbers in the cost table, where the pages read them.
 
         :raises CostTableError: it cannot be written. The delivery is complete.
@@ -282,13 +264,13 @@ class DeliverResultsOperator(SpecOperator):
             usd=found["bill"]["usd"],
             is_complete=found["bill"]["complete"],
             delivered_at=datetime.now(UTC),
-            kept_at=DeliveryPlace(self._place(run)).answers if written.better else "",
+            kept_at=results.DeliveryPlace(self._place(run)).answers if written.better else "",
             kept_answers=written.better.delivered if written.better else 0,
             retry_of=retried_run(context) or "",
         )
         try:
             if (moved := written.earlier) and (moved.dag_id, moved.run_id) != (ti.dag_id, ti.run_id):
-                to = DeliveryPlace(moved.answers)
+                to = results.DeliveryPlace(moved.answers)
                 uris = {
                     "answers_uri": to.answers,
                     "exceptions_uri": to.exceptions,
@@ -297,9 +279,7 @@ class DeliverResultsOperator(SpecOperator):
                 table.move_delivery(moved.dag_id, moved.run_id, written.place.answers, uris)
             is_of_this_run = written.better and written.better.run == (ti.dag_id, ti.run_id)
             table.record_delivery(
-                delivery,
-                files_changed=written.changed,
-                unless_at=delivery.kept_at if is_of_this_run else "",
+                delivery, files_changed=written.changed, unless_at=delivery.kept_at if is_of_this_run else ""
             )
         except CostTableError as error:
             consequence = (
@@ -309,7 +289,7 @@ class DeliverResultsOperator(SpecOperator):
             )
             raise type(error)(error.database, error.reason, consequence) from error
 
-    def _report(self, written: Written, counts: Counts, bill: Total) -> None:
+    def _report(self, written: results.Written, counts: results.Counts, bill: Total) -> None:
         self.log.info("%s", counts)
         if written.changed:
             self.log.info("Delivered to %s; exceptions: %s", written.place.answers, written.place.exceptions)
@@ -337,20 +317,21 @@ class DeliverResultsOperator(SpecOperator):
                 counts.duplicate_answers,
                 written.place.extra,
             )
-        if other := other_prompts(counts):
+        if other := results.other_prompts(counts):
             self.log.warning("%s", other)
-        if problem := cost_difference(counts, bill):
+        if problem := results.cost_difference(counts, bill):
             self.log.warning("The sums differ: %s", problem)
 
 
-def _beside(written: Written, to: str, task_id: str) -> str:
+def _beside(written: results.Written, to: str, task_id: str, job_name: str) -> str:
     """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
     if written.kept is None:
         return ""
     if better := written.better:
-        is_of_same_run = better.run == (written.manifest["dag_id"], written.manifest["run_id"])
-        again = "" if is_of_same_run else better.retry_of or better.run_id
-        stay = answers_stay(better.delivered, to, Lacking(better.exceptions, better.dag_id, again))
+        this = (written.manifest["dag_id"], written.manifest["run_id"])
+        job = job_name if better.dag_id == this[0] else ""
+        lacking = Lacking.beside(better.exceptions, better.run, better.retry_of, this, job)
+        stay = answers_stay(better.delivered, to, lacking)
         if not written.manifest["delivered"]:
             return stay
         return (
@@ -362,5 +343,5 @@ def _beside(written: Written, to: str, task_id: str) -> str:
         f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
         f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
         " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
-        f" shows, or delete {DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
+        f" shows, or delete {results.DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

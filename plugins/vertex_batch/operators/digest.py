@@ -117,10 +117,9 @@ class SpendDigestOperator(BaseOperator):
         except ValueError:
             read = None
         if not isinstance(read, dict):
-            message = (
+            raise ConfigurationError(
                 "[vertex_batch] digest_arguments must be a JSON object. The digest is in the task's log."
             )
-            raise ConfigurationError(message)
         return read
 
 
@@ -157,6 +156,7 @@ def load_notifier(path: str) -> type[BaseNotifier]:
     module, _, name = path.rpartition(".")
     found = getattr(importlib.import_module(module), name, None) if module else None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        message = f"{path} is not an Airflow notifier. What it would send is in the task's log."
-        raise ConfigurationError(message)
+        raise ConfigurationError(
+            f"{path} is not an Airflow notifier. What it would send is in the task's log."
+        )
     return found

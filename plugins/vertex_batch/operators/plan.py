@@ -17,15 +17,13 @@ from vertex_batch.inputs import (
     InputPart,
     InputPlan,
     PartKind,
-    StagingPlace,
-    limits_for,
     plan_of,
 )
 from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import map_index_of
-from vertex_batch.operators.base import SpecOperator, patterns
+from vertex_batch.operators.base import StagingOperator, patterns
 from vertex_batch.preflight import Mode, RowRules
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 PLAN_STORE_KEY = "input_plan"
 
 
-class PlanInputsOperator(SpecOperator):
+class PlanInputsOperator(StagingOperator):
     """Decide which jobs read a run's input, and write the shards or the sample that they read.
 
     Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
@@ -48,12 +46,8 @@ class PlanInputsOperator(SpecOperator):
     finds a wrong proxy, and the active jobs of an earlier plan. Those that the new plan does not use are
     cancelled; the mapped submit task adopts or cancels the others.
 
-    :param model: determines how many rows a job may read.
     :param inputs: ``gs://`` URIs, which may have wildcards or name a folder with a slash at its end, or one
         table.
-    :param output_uri: where the jobs write.
-    :param staging: where shards and samples are written. Defaults to ``_shards/`` below the output.
-    :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
     :param preflight: the same setting as of the submit task. Unless it is ``off``, the rows are checked while
         they are counted, and the result is part of the plan, so that no task reads them again.
     :param key: as of the submit task; likewise for ``failure_limits``.
@@ -68,32 +62,20 @@ class PlanInputsOperator(SpecOperator):
     def __init__(
         self,
         *,
-        model: str,
         inputs: str | list[str],
-        output_uri: str,
         submit_task_id: str = "",
-        staging: str | None = None,
-        max_rows: int | None = None,
-        max_bytes: int | None = None,
         project: str | None = None,
         location: str | None = None,
         preflight: str = Mode.STRICT,
-        key: str | None = None,
         failure_limits: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model
         self.inputs = inputs
-        self.output_uri = output_uri
         self.submit_task_id = submit_task_id
-        self.staging = staging
-        self.max_rows = max_rows
-        self.max_bytes = max_bytes
         self.project = project
         self.location = location
         self.preflight = Mode(preflight)
-        self.key = key
         self.failure_limits = failure_limits or {}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -142,18 +124,17 @@ class PlanInputsOperator(SpecOperator):
             return InputPlan(InputPart(PartKind.WHOLE, tuple(uris)), []), []
         storage = open_storage(self.gcp_conn_id)
         storage.check_output(self.output_uri)
-        place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
         rules = RowRules(self.model, self.key or "", self.failure_limits)
-        preparer = InputPreparer(
-            storage,
-            uris,
-            limits_for(self.model, self.max_rows, self.max_bytes),
-            place,
-            log=self.log,
-            check_for=None if self.preflight is Mode.OFF else rules,
-            max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
-        )
-        with self._staging(place):
+        with self._staging(context) as place:
+            preparer = InputPreparer(
+                storage,
+                uris,
+                self._limits,
+                place,
+                log=self.log,
+                check_for=None if self.preflight is Mode.OFF else rules,
+                max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
+            )
             parts = [preparer.sample(wish)] if wish else preparer.prepare()
             return plan_of(parts, storage, place), preparer.warnings
 

@@ -90,8 +90,9 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         if self.action not in {REPORT, CANCEL}:
-            message = f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
-            raise AirflowFailException(message)
+            raise AirflowFailException(
+                f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
+            )
         hook = LiteLLMHook(self.litellm_conn_id)
         find_owners = partial(_owner_finder, context)
         with explained(context, self.log):
@@ -109,7 +110,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
 
     def _look(
         self, client: BatchClient, places: Sequence[Place], find_owners: FindOwners
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Check all locations. A failure in one location does not stop the others.
 
         :raises VertexBatchError: a location could not be checked, or a job there could not be recorded.
@@ -128,7 +129,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             raise min(errors, key=lambda error: isinstance(error, PermanentError))
         return found
 
-    def _reap(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, Any]]:
+    def _reap(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, object]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
         owner_of, found = find_owners(), []
@@ -140,7 +141,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                 found.append(self._act(client, place, job, owner))
         return found
 
-    def _record(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, Any]]:
+    def _record(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, object]]:
         """Record jobs that ended without a bill.
 
         :raises VertexBatchError: a job could not be recorded; the others were.
@@ -171,7 +172,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
 
     def _act(
         self, client: BatchClient, place: Place, job: BatchPredictionJob, owner: Ownership
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         state = job.raw_state
         run = _run(job)
         if owner is Ownership.ORPHAN and self.action == CANCEL:

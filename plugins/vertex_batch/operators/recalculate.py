@@ -115,7 +115,7 @@ class RecordedJobsOperator(ProxyOperator):
         chosen = frozenset(names) if names else None
         return JobFilter(spec=self.spec, team=self.team, since=since, until=until, named=chosen)
 
-    def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, Any]:
+    def _summary(self, pairs: Sequence[tuple[Bill, Total, bool]]) -> dict[str, object]:
         """Summarize each job's bill before, its sum after, and whether it changed."""
         changed = [(bill, after) for bill, after, differs in pairs if differs]
         for bill, after in changed:

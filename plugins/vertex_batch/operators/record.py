@@ -113,8 +113,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (submit_task_id is None) == (job is None):
-            message = f"{self.task_id}: set exactly one of submit_task_id and job"
-            raise ValueError(message)
+            raise ValueError(f"{self.task_id}: set exactly one of submit_task_id and job")
         self.submit_task_id = submit_task_id
         self.resubmit_task_ids = tuple(resubmit_task_ids)
         self.plan_task_id = plan_task_id
@@ -146,7 +145,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
 
     def _record(
         self, context: Context, expected: ExpectedCosts
-    ) -> tuple[list[Recorded], dict[str, Any], str | None]:
+    ) -> tuple[list[Recorded], dict[str, object], str | None]:
         """Record all jobs.
 
         :returns: what was recorded, further facts to report, and the message if no row was answered.
@@ -272,7 +271,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             self.log.warning("Job %s: %s", bill.job, flag)
 
     def _log_total(
-        self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]]
+        self, context: Context, bills: Sequence[Bill], compared: Mapping[str, Mapping[str, object]]
     ) -> None:
         """End the log with what was paid, what was expected, and the address of the bill."""
         first, *others = bills
@@ -289,8 +288,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
         problems += [problem for each in recorded for problem in self._too_many(each.bill)]
         problems += [unanswered] if unanswered else []
         if problems:
-            message = f"{' '.join(problems)} The bill was recorded with all readable rows."
-            raise AirflowFailException(message)
+            raise AirflowFailException(f"{' '.join(problems)} The bill was recorded with all readable rows.")
 
     def _too_many(self, bill: Bill) -> list[str]:
         """The kinds of rows without a known outcome of which a job has more than is allowed."""
@@ -313,7 +311,7 @@ def _note(context: Context, sample: InputPart | None) -> str:
     return f"Only {sample}. {note}".rstrip() if sample else note
 
 
-def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _summary(bills: Sequence[Bill], expected: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     whole = total([item for bill in bills for item in bill.line_items])
     return {
         "amount_usd": whole.text,

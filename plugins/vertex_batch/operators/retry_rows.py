@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from vertex_batch import results
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
-from vertex_batch.inputs import InputPart, PartKind, StagingPlace, limits_for
-from vertex_batch.operators.base import SpecOperator
-from vertex_batch.results import (
-    AnswerForm,
-    Found,
-    JobChain,
-    ResultSettings,
-    RetryCollector,
-    futile_reasons,
-    read_schema,
-    stage_files,
-)
+from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.operators.base import StagingOperator
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
-from vertex_batch.tasks.context import identity
 from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.rounds import RoundJobs, RoundTasks, check_rows_are_free
@@ -40,7 +30,7 @@ if TYPE_CHECKING:
     from vertex_batch.storage import ObjectStorage
 
 
-class PrepareRetryOperator(SpecOperator):
+class PrepareRetryOperator(StagingOperator):
     """Write the rows of the round before that have no good answer, for one of some reasons, into a new input.
 
     Nothing is submitted here. The mapped submit task that follows submits the parts that this task returns,
@@ -52,12 +42,8 @@ class PrepareRetryOperator(SpecOperator):
     :param round: from 1. Its rows are those of the jobs of the round before.
     :param rounds: the submit tasks of all rounds.
     :param reasons: ``transient``, ``truncated``, ``invalid``; see the spec's ``retry_rows``.
-    :param key: where the id of a row is; see `results.ResultSettings`. Likewise for `answer`.
+    :param answer: see `results.ResultSettings`.
     :param schema: a JSON Schema for the answers, or the path of a file with it.
-    :param model: determines how many rows a job may read.
-    :param output_uri: where the jobs write.
-    :param staging: where the rows are written. Defaults to ``_shards/`` below the output.
-    :param max_rows: the most rows of a job. Defaults to the model's limit; likewise for ``max_bytes``.
     :returns: the parts, each as a dict; empty if no row is sent again.
     """
 
@@ -70,36 +56,25 @@ class PrepareRetryOperator(SpecOperator):
         round: int,  # noqa: A002 - the word for it
         rounds: RoundTasks,
         reasons: Sequence[str],
-        model: str,
-        output_uri: str,
-        key: str | None = None,
-        answer: str = AnswerForm.TEXT,
+        answer: str = results.AnswerForm.TEXT,
         schema: Mapping[str, object] | str | None = None,
-        staging: str | None = None,
-        max_rows: int | None = None,
-        max_bytes: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
-        self.key = key
-        self.answer = AnswerForm(answer)
+        self.answer = results.AnswerForm(answer)
         self.schema = schema
-        self.model = model
-        self.output_uri = output_uri
-        self.staging = staging
-        self.max_rows = max_rows
-        self.max_bytes = max_bytes
         self._retry_of = ""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with explained(context, self.log):
             skip_unless_chosen(context, self.job_name)
             if is_dry_run(context):
-                message = "Dry run: nothing was submitted, so there are no rows to send again."
-                raise AirflowSkipException(message)
+                raise AirflowSkipException(
+                    "Dry run: nothing was submitted, so there are no rows to send again."
+                )
             check_delivery(context, self.rounds.of(self.round))
             self._check_day(context, "Nothing was submitted")
             return [part.to_dict() for part in self._prepare(context)]
@@ -124,7 +99,7 @@ class PrepareRetryOperator(SpecOperator):
         with tempfile.TemporaryDirectory(prefix="vertex-batch-retry-") as folder:
             return self._collect(context, chains, Path(folder))
 
-    def _collect(self, context: Context, chains: Sequence[JobChain], work: Path) -> list[InputPart]:
+    def _collect(self, context: Context, chains: Sequence[results.JobChain], work: Path) -> list[InputPart]:
         storage = open_storage(self.gcp_conn_id)
         found = self._find(storage, chains, self.reasons, work)
         if self.round > 1 and not found.answered:
@@ -139,9 +114,8 @@ class PrepareRetryOperator(SpecOperator):
             found = self._find(storage, chains, reasons, work / "others")
         context["ti"].xcom_push(_PAID_XCOM, found.sent_and_paid)
         found.report(self.log)
-        place = StagingPlace.of(self.output_uri, self.staging, identity(context).task_key)
-        with self._staging(place):
-            uris = stage_files(storage, found.files, place)
+        with self._staging(context) as place:
+            uris = results.stage_files(storage, found.files, place)
         rows = found.sent.total()
         return [
             InputPart(
@@ -160,20 +134,20 @@ class PrepareRetryOperator(SpecOperator):
         ]
 
     def _find(
-        self, storage: ObjectStorage, chains: Sequence[JobChain], reasons: Sequence[str], work: Path
-    ) -> Found:
-        limits = limits_for(self.model, self.max_rows, self.max_bytes)
-        settings = ResultSettings(self.key or "", self.answer, read_schema(self.schema))
-        return RetryCollector(storage, settings, reasons, limits, work=work, log=self.log).collect(chains)
+        self, storage: ObjectStorage, chains: Sequence[results.JobChain], reasons: Sequence[str], work: Path
+    ) -> results.Found:
+        settings = results.ResultSettings(self.key or "", self.answer, results.read_schema(self.schema))
+        collector = results.RetryCollector(storage, settings, reasons, self._limits, work=work, log=self.log)
+        return collector.collect(chains)
 
-    def _futile(self, context: Context, found: Found) -> list[str]:
+    def _futile(self, context: Context, found: results.Found) -> list[str]:
         """The reasons for which no row is paid for again, because the round before did not help; logged."""
         if self.round == 1:
             return []
         before = self.rounds.of(self.round - 1).removesuffix("submit") + "prepare"
         sent = context["ti"].xcom_pull(task_ids=before, key=_PAID_XCOM) or {}
         again = found.sent_and_paid
-        futile = futile_reasons(sent, again)
+        futile = results.futile_reasons(sent, again)
         for name in futile:
             self.log.warning(
                 "Round %d sent %s %s rows again, and paid for them again, but %s are still %s. So no %s row"

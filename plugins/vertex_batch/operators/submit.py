@@ -192,8 +192,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 return self._submit(context).to_dict()
 
     def execute_after_answer(
-        self, context: Context, asked: dict[str, str], event: dict[str, Any]
-    ) -> dict[str, Any]:
+        self, context: Context, asked: dict[str, str], event: dict[str, object]
+    ) -> dict[str, object]:
         """Continue after a person has answered whether a job that is over budget may be submitted."""
         with explained(context, self.log):
             self.log.info("Approved by %s", store_answer(context, asked, event))
@@ -212,17 +212,15 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             # The scheduler still has the DAG with a plan. Each shard's task would submit the whole input.
             raise VersionNotReadError([f"{self.task_id} without shards"])
         if self._is_planned and part is None:
-            message = (
+            raise AirflowFailException(
                 f"Task {self.task_id} has no input: the input plan is gone. Nothing was submitted."
                 " Clear the task that plans the inputs, with its downstream tasks."
             )
-            raise AirflowFailException(message)
         if self.spec and not self._is_planned and (context.get("params") or {}).get("sample"):
-            message = (
+            raise AirflowFailException(
                 f"Task {self.task_id} cannot run a sample: its spec says `split: off` or reads a table."
                 " Nothing was submitted. Trigger the run without `sample`, or with a smaller input."
             )
-            raise AirflowFailException(message)
 
     def _submit(self, context: Context) -> JobReference:
         hook = LiteLLMHook(self.litellm_conn_id)
@@ -350,8 +348,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 model_parameters=self.model_parameters,
             )
         except ValueError as error:
-            message = f"Task {self.task_id} cannot build its request: {error}. Nothing was submitted."
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(
+                f"Task {self.task_id} cannot build its request: {error}. Nothing was submitted."
+            ) from error
 
     def on_kill(self) -> None:
         """Cancel what this try submitted, unless another try will resume it."""

@@ -11,6 +11,7 @@ from vertex_batch.preflight.findings import Mode as Mode
 from vertex_batch.preflight.findings import PreflightError as PreflightError
 from vertex_batch.preflight.findings import Report as Report
 from vertex_batch.preflight.findings import Severity as Severity
+from vertex_batch.preflight.keys import REQUEST_NAMES as REQUEST_NAMES
 from vertex_batch.preflight.keys import camel_case as camel_case
 from vertex_batch.preflight.keys import decoded as decoded
 from vertex_batch.preflight.keys import is_missing as is_missing

@@ -34,7 +34,6 @@ class RowRules:
     failure_limits: Mapping[str, float] = field(default_factory=dict)
 
     def new_report(self) -> Report:
-        """A report without findings."""
         return Report(failure_limits=dict(self.failure_limits))
 
     def check(self, report: Report, progress: Callable[[int], None] = lambda _size: None) -> RowCheck:
@@ -65,7 +64,6 @@ class Subject:
 
     @property
     def rules(self) -> RowRules:
-        """What its rows are checked for."""
         return RowRules(self.model, self.key, self.failure_limits)
 
     @property
@@ -83,7 +81,7 @@ class CheckedRows:
     """
 
     listing: str
-    report: Mapping[str, Any]
+    report: Mapping[str, object]
 
 
 def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
@@ -93,7 +91,7 @@ def listing_of(objects: Sequence[SourceObject], rules: RowRules) -> str:
     return f"{fingerprint_of(held)}:{shape.name}:{shape.model}:{rules.key}"
 
 
-def report_data(report: Report) -> dict[str, Any]:
+def report_data(report: Report) -> dict[str, object]:
     """Convert a report to plain data, with the findings that are shown."""
     data: dict[str, Any] = msgspec.to_builtins(replace(report, findings=report.shown))
     return data
@@ -155,7 +153,6 @@ def preflight(
 
     A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left.
 
-    :param checked: see `inspect`.
     :raises PreflightError: no answer of it would be of use; see `Report.why_hopeless`.
     :raises VertexBatchError: as `inspect` does; in strict mode only.
     """
@@ -179,7 +176,6 @@ def preflight(
 
 
 def _add(report: Report, rows: Report) -> None:
-    """Add the earlier findings in the rows."""
     for finding in rows.findings:
         report.add(finding)
     for severity, count in rows.counts.items():

@@ -36,7 +36,6 @@ class LowNumber:
     """A number of a record below which the other keys decide whether the row must be checked in Python.
 
     :param field: its name, in camel case.
-    :param below: the limit.
     :param needs_check: decides for a decoded record with a lower number.
     """
 
@@ -97,11 +96,13 @@ class Columns:
         self.is_full = False
         self.version = 0
 
-    def admit(self, row: Mapping[str, Any], report: ReportProblem) -> None:
+    def admit(self, row: Mapping[str, object], report: ReportProblem) -> None:
         """Walk through a row, add its new columns, and report what the importer would refuse."""
         self._record(self.root, row, 0, report)
 
-    def _record(self, column: Column, record: Mapping[str, Any], depth: int, report: ReportProblem) -> None:
+    def _record(
+        self, column: Column, record: Mapping[str, object], depth: int, report: ReportProblem
+    ) -> None:
         if not record:
             report(column.path, "is an empty object: remove the key, or put something in it")
             return

@@ -32,11 +32,11 @@ class CheckedRowDecoder:
         self._path = path_names(key)
         strict = not columns.is_full
         self._decoder = msgspec.json.Decoder(_record(columns.root, strict=strict, key=self._path))
-        self.decode: Callable[[bytes], Any] = self._decoder.decode
-        self.decode_lines: Callable[[bytes], list[Any]] = self._decoder.decode_lines
+        self.decode: Callable[[bytes], object] = self._decoder.decode
+        self.decode_lines: Callable[[bytes], list[object]] = self._decoder.decode_lines
         self._where = _place_of(columns.root, self._path)
 
-    def keys(self, rows: Sequence[Any]) -> list[Any]:
+    def keys(self, rows: Sequence[object]) -> list[Any]:
         """The keys of decoded rows; UNSET or None where a row has none."""
         if self._where is not None:
             try:
@@ -45,7 +45,7 @@ class CheckedRowDecoder:
                 pass
         return [self._key(row) for row in rows]
 
-    def _key(self, row: Any) -> Any:
+    def _key(self, row: object) -> Any:
         """What `value_at` returns for the row, if it has not been decoded into records."""
         value = row
         for depth, name in enumerate(self._path):
@@ -58,14 +58,11 @@ class CheckedRowDecoder:
 
 
 def _key_fields(left: int, name: str) -> list[str]:
-    """The attributes of a record that may be on the way to the key: one for each spelling of the name.
-
-    :param left: how many names of the path are left.
-    """
+    """The attributes of a record that may be on the way to the key: one for each spelling of the name."""
     return [f"key{left}_{number}" for number, _ in enumerate(spellings(name))]
 
 
-def _place_of(column: Column, key: Sequence[str]) -> Callable[[Any], Any] | None:
+def _place_of(column: Column, key: Sequence[str]) -> Callable[[object], object] | None:
     """What gets the key from a decoded row; None unless all rows so far spell its path in one way."""
     attributes = []
     for left, name in zip(range(len(key), 0, -1), key, strict=True):
@@ -127,7 +124,7 @@ def _one_of(column: Column) -> set[str]:
     return {keys[0] for _, keys in _groups(column) if len(keys) == 1}
 
 
-def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[Any], None]:
+def _check_groups(groups: Sequence[Sequence[str]]) -> Callable[[object], None]:
     getters = [attrgetter(*fields) for fields in groups]
 
     def exactly_one_of_each(record: object) -> None:
@@ -201,7 +198,7 @@ def _list(column: Column, *, strict: bool, is_required: bool) -> Any:
     return Annotated[list[item], Meta(min_length=at_least, max_length=at_most)]
 
 
-def _text(field: Field) -> Any:
+def _text(field: Field) -> object:
     if field.values:
         spelled = {*field.values, *([""] if field.kind == "choice" else ())}
         if field.kind == "enum":

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -14,7 +13,8 @@ from msgspec import UNSET
 MAX_KEYS = 300_000
 """More than the rows of most jobs. Keys beyond this number are not compared, so that memory is bounded."""
 _NONE = (UNSET, None, "")
-_REQUESTS = ("request", "body", "instance")
+REQUEST_NAMES = ("request", "body", "instance")
+"""Where rows have their request: Gemini and Claude, OpenAI, and text embeddings."""
 _MAX_FIELDS, _MAX_SHOWN = 200, 8
 _ID = re.compile(r"id|key|\w+_id|\w+_key|[a-z]+Id", re.ASCII)
 _SNAKE = re.compile(r"_([a-z0-9])")
@@ -61,7 +61,7 @@ def missing_key(path: str, row: Mapping[str, object]) -> str:
     """Say that a row has no key, and which fields it has; one of them may have been meant."""
     fields = [field for field in _fields(row) if _SHOWABLE.fullmatch(field.replace(".", ""))]
     nearest = difflib.get_close_matches(path, fields, n=1, cutoff=0.6)
-    others = [field for field in fields if field.partition(".")[0] not in _REQUESTS][:_MAX_SHOWN]
+    others = [field for field in fields if field.partition(".")[0] not in REQUEST_NAMES][:_MAX_SHOWN]
     has = ", ".join(f"`{field}`" for field in others) or "no field that may be a key"
     meant = f"did you mean `{nearest[0]}`? The" if nearest else "the"
     return f"is missing or empty; {meant} row has {has}"
@@ -132,13 +132,13 @@ class RowKeys:
         self.are_needed = bool(path)
         self.path = path
 
-    def of(self, row: Mapping[str, Any]) -> object:
+    def of(self, row: Mapping[str, object]) -> object:
         """The key of a row; None if it has none."""
         if not self.path:
             self.path = next((name for name in self._usual if _is_compared(row.get(name))), "")
         return key_at(row, path_names(self.path)) if self.path else None
 
-    def add_new(self, keys: Sequence[Any]) -> bool:
+    def add_new(self, keys: Sequence[object]) -> bool:
         """Remember the keys of several rows if all of them exist and are new; otherwise none of them.
 
         :returns: whether the rows need no further check.
@@ -174,7 +174,7 @@ def _is_compared(value: object) -> bool:
 
 def _fields(row: Mapping[str, object]) -> Iterator[str]:
     """The paths of some values of a row that may be keys, those at the top first."""
-    level: list[tuple[str, Any]] = list(row.items())
+    level: list[tuple[str, object]] = list(row.items())
     count = 0
     while level and count < _MAX_FIELDS:
         yield from (path for path, value in level[:_MAX_FIELDS] if _is_compared(value) and value != "")

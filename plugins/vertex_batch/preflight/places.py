@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.preflight.findings import Finding, Severity
@@ -67,7 +66,7 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
         return [Finding(Severity.DOUBT, "proxy", f"its list of models could not be read: {error}")]
     known = {_served(deployment) for deployment in deployments} - {""}
     name = canonical_model(model)
-    if name in known or any(_covers(pattern, name) for pattern in known):
+    if name in known or any(each.endswith("*") and name.startswith(each[:-1]) for each in known):
         return []
     if not known:
         message = "it lists no model for this key, so it may refuse the job"
@@ -78,11 +77,7 @@ def check_proxy(client: ModelClient, model: str) -> list[Finding]:
     return [Finding(Severity.DOUBT, NOT_LISTED, message)]
 
 
-def _served(deployment: Mapping[str, Any]) -> str:
+def _served(deployment: Mapping[str, object]) -> str:
     parameters = deployment.get("litellm_params")
     model = parameters.get("model") if isinstance(parameters, Mapping) else None
     return canonical_model(str(model or deployment.get("model_name") or ""))
-
-
-def _covers(pattern: str, name: str) -> bool:
-    return pattern.endswith("*") and name.startswith(pattern[:-1])

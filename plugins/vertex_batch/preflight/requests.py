@@ -26,7 +26,6 @@ class Flaw:
 
 
 def problems(request: object, message: Message, path: str) -> Iterator[Flaw]:
-    """Yield the problems of a request, in the order of its keys."""
     yield from _message(request, message, path, 0)
 
 
@@ -58,7 +57,7 @@ def _unknown(key: str, message: Message, path: str) -> Flaw:
     return Flaw(place, f"is not a known field of this request{hint}", is_certain=False)
 
 
-def _group(named: Mapping[str, Any], group: FieldGroup, path: str, *, has_unknown: bool) -> Iterator[Flaw]:
+def _group(named: Mapping[str, object], group: FieldGroup, path: str, *, has_unknown: bool) -> Iterator[Flaw]:
     there = [name for name in group.names if name in named]
     if len(there) > 1:
         yield Flaw(path, f"has {' and '.join(f'`{name}`' for name in there)}: exactly one may be set")

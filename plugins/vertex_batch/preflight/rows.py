@@ -10,7 +10,6 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import msgspec
 
@@ -179,7 +178,7 @@ class RowCheck:
         else:
             self._check_request(row, number)
 
-    def _check_request(self, row: dict[str, Any], number: int) -> None:
+    def _check_request(self, row: dict[str, object], number: int) -> None:
         """Find problems that make this row fail alone."""
         is_bad = False
         for problem in self._shape.problems(row):
@@ -195,11 +194,10 @@ class RowCheck:
         """Whether no earlier row had this doubt. It is reported once, since thousands of rows may have it."""
         return doubt not in self._doubts and len(self._doubts) < _MAX_DOUBTS
 
-    def _add_keys(self, keys: Sequence[Any], data: bytes, first: int) -> None:
+    def _add_keys(self, keys: Sequence[object], data: bytes, first: int) -> None:
         """Check the keys of rows: one by one if some of them are missing or not new.
 
         :param data: the rows, and perhaps blank lines.
-        :param first: the number of the line before them.
         """
         if not self._keys.path or self._keys.add_new(keys):
             return
@@ -231,7 +229,7 @@ class RowCheck:
 
         return report
 
-    def _lacks(self, path: str, row: Mapping[str, Any], number: int) -> None:
+    def _lacks(self, path: str, row: Mapping[str, object], number: int) -> None:
         is_container = path == self._shape.container
         message = self._shape.lacking(row)
         self._report.bad_rows += not is_container

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
@@ -79,7 +78,7 @@ class Shape:
                     lambda config: is_new(_CUT) and _may_be_cut(msgspec.to_builtins(config)),
                 )
 
-    def problems(self, row: Mapping[str, Any]) -> Iterator[Flaw]:
+    def problems(self, row: Mapping[str, object]) -> Iterator[Flaw]:
         """Yield the problems of a row that has all needed keys: those that fail it and those that may."""
         if not self.message:
             return
@@ -108,17 +107,17 @@ class Shape:
     def _model_pattern(self) -> str:
         return rf"(^|/){re.escape(self.model)}(@.*)?$"
 
-    def missing(self, row: Mapping[str, Any]) -> str | None:
+    def missing(self, row: Mapping[str, object]) -> str | None:
         """The first path that is missing or empty in a row; None if the row has all of them."""
         for path in filter(None, (self.container, *self.needed)):
-            value: Any = row
+            value: object = row
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, Mapping) else None
             if value in (None, [], {}):
                 return path
         return None
 
-    def lacking(self, row: Mapping[str, Any]) -> str:
+    def lacking(self, row: Mapping[str, object]) -> str:
         """Say that a path is missing, and for which kind of model the row seems to be written."""
         other = looks_like(row)
         seems = f"; this one looks like a row for {other}" if other and other != self.name else ""
@@ -154,12 +153,7 @@ _GEMINI_EMBEDDING = Shape(
     needed=("request.content.parts",),
     message=EMBEDDING,
 )
-_TEXT_EMBEDDING = Shape(
-    "text embeddings",
-    '{"content": "..."}',
-    container="content",
-    needed=("content",),
-)
+_TEXT_EMBEDDING = Shape("text embeddings", '{"content": "..."}', container="content", needed=("content",))
 _CLAUDE = Shape(
     "Claude",
     '{"custom_id": "...", "request": {"anthropic_version": "vertex-2023-10-16", "max_tokens": 256,'
@@ -187,7 +181,7 @@ def shape_of(model: str) -> Shape:
     return replace(_SHAPES[kind], model=name, max_rows=kind.max_rows)
 
 
-def looks_like(row: Mapping[str, Any]) -> str:
+def looks_like(row: Mapping[str, object]) -> str:
     """Name the kind of model that a row seems to be written for; empty if it is not known."""
     request = row.get("request")
     inner = request if isinstance(request, Mapping) else {}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from itertools import product
-from typing import Any
 
 from vertex_batch.pricing.discounts import Discount, discount_of
 from vertex_batch.pricing.exact import EXACT
@@ -59,7 +58,7 @@ class PriceBook:
             self._on[day] = PriceBook([source.on(day) for source in self.sources], self._max_decimals)
         return self._on[day]
 
-    def life_of(self, model: str) -> list[Mapping[str, Any]]:
+    def life_of(self, model: str) -> list[Mapping[str, object]]:
         """What the lists say of the end of a model, for `retirement_of`."""
         name = canonical_model(model)
         return [source.life[name] for source in self.sources if name in source.life]

@@ -84,7 +84,7 @@ class _Span:
     prices: dict[str, str]
 
 
-def genai_list(as_of: date) -> dict[str, Any]:
+def genai_list(as_of: date) -> dict[str, object]:
     """Convert the installed library's list to a price file with dated entries.
 
     Models with batch prices or with dated prices are in it: of the others it says no more than LiteLLM's map.
@@ -209,7 +209,6 @@ def _is_batch(key: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the list beside this module, or as a price file."""
     parser = argparse.ArgumentParser(description="Refresh the packaged prices of genai-prices.")
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(_FILE))

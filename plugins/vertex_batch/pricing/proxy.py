@@ -25,13 +25,13 @@ _PROBLEM_CHARS = 200
 class ModelClient(Protocol):
     """The part of `client.BatchClient` that reads models."""
 
-    def model_info(self) -> Sequence[Mapping[str, Any]]: ...
+    def model_info(self) -> Sequence[Mapping[str, object]]: ...
 
 
 class PriceClient(ModelClient, Protocol):
     """The part of `client.BatchClient` that reads prices."""
 
-    def price_map(self) -> Mapping[str, Any]: ...
+    def price_map(self) -> Mapping[str, object]: ...
 
 
 def from_proxy(client: PriceClient | None) -> list[PriceSource]:
@@ -69,7 +69,7 @@ class ModelInfoPrices(PriceSource):
     fills in zeros for what it does not know; what is really free says so in a price map.
     """
 
-    def __init__(self, deployments: Sequence[Mapping[str, Any]], as_of: date) -> None:
+    def __init__(self, deployments: Sequence[Mapping[str, object]], as_of: date) -> None:
         by_model: list[tuple[str, Mapping[str, Any]]] = []
         by_group: list[tuple[str, Mapping[str, Any]]] = []
         disagree = set()

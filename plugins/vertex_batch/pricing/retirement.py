@@ -43,7 +43,6 @@ class Retirement:
 
     :param last_day: on which it answers; if it is not final, the earliest possible one.
     :param closed_to_new_projects: the day since which only projects that used it before have access.
-    :param successors: what its vendor recommends instead.
     """
 
     model: str
@@ -79,7 +78,7 @@ class Retirement:
         return f"{says} ({self.source}){new}{instead}"
 
 
-def retirement_of(model: str, entries: Iterable[Mapping[str, Any]] = ()) -> Retirement | None:
+def retirement_of(model: str, entries: Iterable[Mapping[str, object]] = ()) -> Retirement | None:
     """The end of a model, in any form of its name; None: none is known, which may be for want of a list.
 
     :param entries: what a proxy says of the model, with ``deprecation_date`` and ``successor_model``; it
@@ -120,7 +119,7 @@ def _of_packaged_map() -> dict[str, Retirement]:
     return found
 
 
-def _of_entry(model: str, entry: Mapping[str, Any]) -> Retirement | None:
+def _of_entry(model: str, entry: Mapping[str, object]) -> Retirement | None:
     day, successor = _day(entry.get("deprecation_date")), entry.get("successor_model")
     if day is None:
         return None

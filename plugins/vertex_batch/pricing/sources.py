@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.validity import Dated, Period, overlaps, read_days, today
@@ -48,7 +47,7 @@ def price_stem(key: str) -> str:
     return _TIER.sub("", standard_key(key))
 
 
-def is_vertex_entry(name: str, entry: Mapping[str, Any]) -> bool:
+def is_vertex_entry(name: str, entry: Mapping[str, object]) -> bool:
     """Whether an entry is about Vertex AI. One that names no provider, as people write them, is."""
     provider = entry.get("litellm_provider")
     if provider is None:
@@ -80,7 +79,7 @@ class PriceSource:
     ) -> None:
         self.name, self.as_of, self.problem, self.states_days = name, as_of, problem, states_days
         self._undated, self.dated = dict(by_model or {}), dict(dated or {})
-        self.life: dict[str, Mapping[str, Any]] = {}
+        self.life: dict[str, Mapping[str, object]] = {}
         self._by_model: dict[str, Prices] = {}
         self._periods: dict[tuple[str, str], Period] = {}
         self.resolve(today())
@@ -122,7 +121,6 @@ class PriceSource:
         return self._by_model.get(model, {}).get(key)
 
     def knows(self, model: str) -> bool:
-        """Whether there is any price for a model."""
         return bool(self._by_model.get(model))
 
     def period(self, model: str, key: str) -> Period | None:
@@ -198,7 +196,7 @@ class LiteLLMPrices(PriceSource):
     """
 
     def __init__(
-        self, entries: Mapping[str, Any], name: str, as_of: date, *, states_days: bool = False
+        self, entries: Mapping[str, object], name: str, as_of: date, *, states_days: bool = False
     ) -> None:
         undated: list[tuple[str, Prices]] = []
         dated: dict[str, list[Period]] = {}
@@ -220,14 +218,14 @@ class LiteLLMPrices(PriceSource):
                 self.life.setdefault(canonical_model(model), stated)
 
 
-def _entries(entries: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _entries(entries: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
     for model, stated in entries.items():
         for entry in stated if isinstance(stated, list) else [stated]:
             if isinstance(entry, Mapping) and is_vertex_entry(str(model), entry):
                 yield str(model), entry
 
 
-def prices_of(entry: Mapping[str, Any]) -> dict[str, Decimal]:
+def prices_of(entry: Mapping[str, object]) -> dict[str, Decimal]:
     """The price keys of one entry that hold a number."""
     numbers = {key: exact(value) for key, value in entry.items() if is_price_key(str(key))}
     return {key: n for key, n in numbers.items() if n is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from vertex_batch.pricing.exact import exact
 from vertex_batch.pricing.rates import MAX_DECIMALS, decimals
@@ -44,7 +43,7 @@ class SpecPrices(PriceSource):
 
     is_spec = True
 
-    def __init__(self, mapping: Mapping[str, Any] | None, as_of: date) -> None:
+    def __init__(self, mapping: Mapping[str, object] | None, as_of: date) -> None:
         by_model: dict[str, dict[str, Decimal]] = {}
         problems = []
         for model, rates in (mapping or {}).items():

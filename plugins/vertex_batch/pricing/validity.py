@@ -35,7 +35,7 @@ Dated = Mapping[str, Sequence[Period]]
 """Periods by canonical model."""
 
 
-def read_days(entry: Mapping[str, Any]) -> tuple[date | None, date | None]:
+def read_days(entry: Mapping[str, object]) -> tuple[date | None, date | None]:
     """Read the days of an entry of a price list.
 
     :raises ValueError: one of them is not a day, or the last is before the first.

@@ -1,63 +1,33 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
-from vertex_batch.results.again import (
-    Found,
-    JobChain,
-    RetryCollector,
-    futile_reasons,
-    stage_files,
-    wanted_reasons,
-)
-from vertex_batch.results.costing import JobPrices
-from vertex_batch.results.delivery_facts import (
-    add_rounds,
-    attempts_of,
-    bill_facts,
-    cost_difference,
-    later_objects,
-    of_paid_answers,
-    other_prompts,
-    output_of,
-    total_of,
-    why_bad,
-    without_keys,
-)
-from vertex_batch.results.joining import Joined, join
-from vertex_batch.results.placing import DeliveryBusyError, DeliveryPlace
-from vertex_batch.results.schemas import read_schema
-from vertex_batch.results.types import AnswerForm, AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.results.writing import Written, deliver
-
-__all__ = [
-    "AnswerForm",
-    "AttemptOutput",
-    "Counts",
-    "DeliveryBusyError",
-    "DeliveryPlace",
-    "ExtraKind",
-    "Found",
-    "JobChain",
-    "JobPrices",
-    "Joined",
-    "Reason",
-    "ResultSettings",
-    "RetryCollector",
-    "Written",
-    "add_rounds",
-    "attempts_of",
-    "bill_facts",
-    "cost_difference",
-    "deliver",
-    "futile_reasons",
-    "join",
-    "later_objects",
-    "of_paid_answers",
-    "other_prompts",
-    "output_of",
-    "read_schema",
-    "stage_files",
-    "total_of",
-    "wanted_reasons",
-    "why_bad",
-    "without_keys",
-]
+from vertex_batch.results.again import Found as Found
+from vertex_batch.results.again import JobChain as JobChain
+from vertex_batch.results.again import RetryCollector as RetryCollector
+from vertex_batch.results.again import futile_reasons as futile_reasons
+from vertex_batch.results.again import stage_files as stage_files
+from vertex_batch.results.again import wanted_reasons as wanted_reasons
+from vertex_batch.results.costing import JobPrices as JobPrices
+from vertex_batch.results.delivery_facts import add_rounds as add_rounds
+from vertex_batch.results.delivery_facts import attempts_of as attempts_of
+from vertex_batch.results.delivery_facts import bill_facts as bill_facts
+from vertex_batch.results.delivery_facts import cost_difference as cost_difference
+from vertex_batch.results.delivery_facts import later_objects as later_objects
+from vertex_batch.results.delivery_facts import of_paid_answers as of_paid_answers
+from vertex_batch.results.delivery_facts import other_prompts as other_prompts
+from vertex_batch.results.delivery_facts import output_of as output_of
+from vertex_batch.results.delivery_facts import total_of as total_of
+from vertex_batch.results.delivery_facts import why_bad as why_bad
+from vertex_batch.results.delivery_facts import without_keys as without_keys
+from vertex_batch.results.joining import Joined as Joined
+from vertex_batch.results.joining import join as join
+from vertex_batch.results.placing import DeliveryBusyError as DeliveryBusyError
+from vertex_batch.results.placing import DeliveryPlace as DeliveryPlace
+from vertex_batch.results.schemas import read_schema as read_schema
+from vertex_batch.results.types import AnswerForm as AnswerForm
+from vertex_batch.results.types import AttemptOutput as AttemptOutput
+from vertex_batch.results.types import Counts as Counts
+from vertex_batch.results.types import ExtraKind as ExtraKind
+from vertex_batch.results.types import Reason as Reason
+from vertex_batch.results.types import ResultSettings as ResultSettings
+from vertex_batch.results.writing import Written as Written
+from vertex_batch.results.writing import deliver as deliver

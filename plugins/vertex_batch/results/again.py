@@ -106,10 +106,7 @@ def wanted_reasons(names: Collection[str], *, stopped_early: bool) -> frozenset[
 
 @dataclass(frozen=True, slots=True)
 class RetryFile:
-    """The rows of one job, in a local file.
-
-    :param digest: of the content.
-    """
+    """The rows of one job, in a local file."""
 
     path: Path
     rows: int
@@ -187,7 +184,6 @@ def futile_reasons(sent: Mapping[str, int], again: Mapping[str, int]) -> list[st
 class RetryCollector:
     """Writes the rows that are sent again into local files, each for one job.
 
-    :param reasons: those of the spec.
     :param work: a folder on a local disk for this collector alone.
     """
 

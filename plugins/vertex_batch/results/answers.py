@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
@@ -41,11 +40,8 @@ class Answer:
     """What an answered row holds.
 
     :param text: the answer; None if it has none, or is an embedding.
-    :param embedding: the numbers of an embedding.
     :param finish: why the model stopped, in its own words; empty if the row does not state it.
     :param reason: why it is not a good answer; None if it is good.
-    :param words: details of the reason.
-    :param schema_path: where the answer violates the schema.
     """
 
     text: str | None = None
@@ -56,7 +52,7 @@ class Answer:
     schema_path: str = ""
 
 
-def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
+def read_answer(row: dict[str, object], wrapper: str, form: AnswerForm) -> Answer:
     """Read the answer of an answered row.
 
     :param row: the decoded output row; its request is not needed.
@@ -64,11 +60,10 @@ def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     """
     response = _response_of(row, wrapper)
     text, finish, words = _text(response)
-    embedding = None if form == AnswerForm.RAW else _embedding(response)
-    if embedding is not None:
-        return Answer(embedding=embedding, finish=finish)
     if form == AnswerForm.RAW:
         text = msgspec.json.encode(response).decode() if response else text
+    elif (embedding := _embedding(response)) is not None:
+        return Answer(embedding=embedding, finish=finish)
     reason, why = _verdict(finish, words, text)
     answer = Answer(text, finish=finish, reason=reason, words=why)
     if form == AnswerForm.JSON and reason is None:
@@ -76,7 +71,7 @@ def read_answer(row: dict[str, Any], wrapper: str, form: AnswerForm) -> Answer:
     return answer
 
 
-def _response_of(row: dict[str, Any], wrapper: str) -> object:
+def _response_of(row: dict[str, object], wrapper: str) -> object:
     found = _decoded(row.get(wrapper)) if wrapper else row
     if wrapper == "result" and isinstance(found, dict):
         return _decoded(found.get("message")) or found
@@ -93,8 +88,7 @@ def _as_json(answer: Answer) -> Answer:
     try:
         msgspec.json.decode(answer.text or "")
     except (msgspec.DecodeError, RecursionError) as error:
-        words = f"the answer is not JSON: {error}"
-        return replace(answer, reason=Reason.NOT_JSON, words=words)
+        return replace(answer, reason=Reason.NOT_JSON, words=f"the answer is not JSON: {error}")
     return answer
 
 

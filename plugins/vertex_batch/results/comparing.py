@@ -10,10 +10,7 @@ from vertex_batch.results.types import Reason
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """A delivery of another input that was at the address before, and has been moved beside it.
-
-    :param answers: where its answers are now.
-    """
+    """A delivery of another input that was at the address before, and has been moved beside it."""
 
     answers: str
     dag_id: str = ""
@@ -61,7 +58,6 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def run(self) -> tuple[str, str]:
-        """The run that has made the delivery."""
         return self.dag_id, self.run_id
 
     @property

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from vertex_batch.preflight import key_at, path_names
+from vertex_batch.preflight import REQUEST_NAMES, key_at, path_names
 from vertex_batch.results.keys import Digest, key_text, prompt_digest
 from vertex_batch.usage.reader import strict_json
 
 _ANSWER_NAMES = ("response", "predictions", "prediction", "result")
-_REQUEST_NAMES = ("request", "body", "instance")
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder().decode
 
@@ -29,7 +28,7 @@ class RowDecoder:
     def __init__(self, key: str) -> None:
         self._path = path_names(key)
         # A key inside a request needs the request; a sibling of it is decoded alone.
-        self._sibling = key if len(self._path) == 1 and key not in (*_REQUEST_NAMES, *_ANSWER_NAMES) else ""
+        self._sibling = key if len(self._path) == 1 and key not in (*REQUEST_NAMES, *_ANSWER_NAMES) else ""
         answer = [("response", Any, msgspec.field(default=UNSET))]
         named = [("key", Any, msgspec.field(name=self._sibling, default=UNSET))] if self._sibling else []
         skipped = [("request", Raw | UnsetType, msgspec.field(default=UNSET))]

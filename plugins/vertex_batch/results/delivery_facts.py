@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vertex_batch.costs import Bill, JobCost, Total, add_totals
 from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
@@ -95,7 +95,7 @@ def output_of(bill: Bill, attempt: int) -> AttemptOutput:
     return AttemptOutput(attempt, bill.job.key, outputs, resumes=bill.rows.copied > 0)
 
 
-def bill_facts(delivered: Sequence[Bill], all_bills: Collection[Bill]) -> dict[str, Any]:
+def bill_facts(delivered: Sequence[Bill], all_bills: Collection[Bill]) -> dict[str, object]:
     """The jobs and their bill, for the manifest.
 
     :param delivered: of the jobs whose rows are in the delivery.

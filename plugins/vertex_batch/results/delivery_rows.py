@@ -12,6 +12,7 @@ import msgspec
 from vertex_batch.results.files import Block, Kind, open_writer
 from vertex_batch.results.joining import Joined
 from vertex_batch.results.types import AnswerForm
+from vertex_batch.specs.results import ANSWER_COLUMNS, EXCEPTION_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,61 +20,45 @@ if TYPE_CHECKING:
 _decode_kept = msgspec.json.Decoder(list[Any]).decode
 _BLOCK_ROWS = 20_000
 _BLOCK_BYTES = 16 << 20
-_ANSWER = (
-    *(
-        "answer",
-        "model",
-        "finish_reason",
-        "input_tokens",
-        "cached_tokens",
-        "output_tokens",
-        "thoughts_tokens",
-    ),
-    *("cost_usd", "cost_complete", "attempt"),
+_OF_OUTPUT = (
+    "o.answer_start, o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens,"
+    " o.output_tokens, o.thoughts_tokens, o.attempt"
 )
 QUERIES = {
     "answers": (
-        """
-        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
-            c.cost AS cost_usd, c.cost_complete, o.attempt
+        f"""
+        SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, {_OF_OUTPUT},
+            c.cost AS cost_usd, c.cost_complete
         FROM chosen c JOIN output_rows o USING (id) JOIN input_rows i USING (seq)
         WHERE o.reason IS NULL ORDER BY i.seq
-        """,
-        ("row", "key", "*", *_ANSWER),
+        """,  # noqa: S608 - our own columns
+        ("row", "key", "*", *ANSWER_COLUMNS),
     ),
     "exceptions": (
-        """
+        f"""
         SELECT i.seq AS row, i.key, i.kept_start, i.kept_size, r.reason,
             coalesce(
                 o.words,
                 CASE WHEN i.loose_a IS NULL THEN 'the input line is not a JSON object'
                 ELSE 'no output has a row for it' END
-            ) AS message, o.schema_path, o.answer_start,
-            o.answer_size, o.model, o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens,
-            o.thoughts_tokens,
+            ) AS message, o.schema_path, {_OF_OUTPUT},
             CASE WHEN c.seq IS NULL THEN 0 ELSE c.cost END AS cost_usd,
-            coalesce(c.cost_complete, true) AS cost_complete, o.attempt,
+            coalesce(c.cost_complete, true) AS cost_complete,
             fi.uri AS input_file, i.line AS input_line, fo.uri AS output_file, o.line AS output_line
         FROM outcomes r JOIN input_rows i USING (seq) JOIN files fi ON fi.file = i.file
         LEFT JOIN chosen c ON c.seq = i.seq LEFT JOIN output_rows o ON o.id = c.id
         LEFT JOIN files fo ON fo.file = o.file
         WHERE r.reason IS NOT NULL ORDER BY i.seq
-        """,
-        (
-            *("row", "key", "*", "reason", "message", "schema_path", *_ANSWER),
-            *("input_file", "input_line", "output_file", "output_line"),
-        ),
+        """,  # noqa: S608 - our own columns
+        ("row", "key", "*", *EXCEPTION_COLUMNS),
     ),
     "extra": (
-        """
-        SELECT x.kind, o.key, o.reason, o.words AS message, o.answer_start, o.answer_size, o.model,
-            o.finish_reason, o.input_tokens, o.cached_tokens, o.output_tokens, o.thoughts_tokens,
-            o.cost AS cost_usd, o.cost_complete, o.attempt,
-            f.uri AS output_file, o.line AS output_line
+        f"""
+        SELECT x.kind, o.key, o.reason, o.words AS message, {_OF_OUTPUT},
+            o.cost AS cost_usd, o.cost_complete, f.uri AS output_file, o.line AS output_line
         FROM extra x JOIN output_rows o USING (id) JOIN files f ON f.file = o.file ORDER BY o.id
-        """,
-        ("kind", "key", "reason", "message", *_ANSWER, "output_file", "output_line"),
+        """,  # noqa: S608 - our own columns
+        ("kind", "key", "reason", "message", *ANSWER_COLUMNS, "output_file", "output_line"),
     ),
 }
 """The rows of each file, and its columns; ``*`` stands for the fields that are carried over."""
@@ -104,7 +89,7 @@ def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[st
     spans = zip(
         narrow.column("answer_start").to_pylist(), narrow.column("answer_size").to_pylist(), strict=True
     )
-    added: dict[str, tuple[Kind, Sequence[Any]]] = {}
+    added: dict[str, tuple[Kind, Sequence[object]]] = {}
     if joined.has_embeddings and name != "exceptions":
         added["answer"] = (
             "numbers",

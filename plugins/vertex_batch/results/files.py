@@ -30,10 +30,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Block:
-    """Some rows: the columns of DuckDB, and those that were added, in the order of the file.
-
-    :param order: the names of all columns.
-    """
+    """Some rows: the columns of DuckDB, and those that were added, in the order of the file."""
 
     def __init__(self, narrow: pa.RecordBatch, added: Added, order: Sequence[str]) -> None:
         self._narrow, self._added, self._order = narrow, added, order
@@ -43,7 +40,7 @@ class Block:
 
         :param as_text: JSON is a text, too; otherwise it is `msgspec.Raw` or a value.
         """
-        columns: list[Sequence[Any]] = []
+        columns: list[Sequence[object]] = []
         for name in self._order:
             if name in self._added:
                 kind, values = self._added[name]

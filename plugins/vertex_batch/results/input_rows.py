@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from vertex_batch.errors import InputUnusableError
 from vertex_batch.preflight import path_names, value_at
 from vertex_batch.results.decoding import RowDecoder
+from vertex_batch.results.engine import Appender
 from vertex_batch.results.keys import (
     NOTHING,
     Digest,
@@ -24,9 +25,8 @@ from vertex_batch.results.keys import (
     whole_digest,
 )
 from vertex_batch.results.spool import NO_SPAN, Span, Spool
-from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import ResultSettings
-from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines, without_duplicates
+from vertex_batch.storage import TOO_LONG, ObjectStorage, SourceObject, read_lines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -82,11 +82,7 @@ class InputLoader:
     """
 
     def __init__(
-        self,
-        connection: DuckDBPyConnection,
-        store: ObjectStorage,
-        settings: ResultSettings,
-        spool: Spool,
+        self, connection: DuckDBPyConnection, store: ObjectStorage, settings: ResultSettings, spool: Spool
     ) -> None:
         self._connection, self._store, self._settings, self._spool = connection, store, settings, spool
         self._decoder = RowDecoder(settings.key)
@@ -123,7 +119,7 @@ class InputLoader:
         identity = digest(canonical_request(request_of(row))) if row else NOTHING
         return None if self._settings.key or not row else _hex(identity), kept, identity
 
-    def _kept(self, row: dict[str, Any]) -> Span:
+    def _kept(self, row: dict[str, object]) -> Span:
         if not self._keep:
             return NO_SPAN
         return self._spool.add(msgspec.json.encode([value_at(row, path) for path in self._keep]))
@@ -176,10 +172,6 @@ def is_checked(part: int | None, *, all_rows: bool) -> bool:
     :param part: the first number of the digest of its key.
     """
     return all_rows or (part is not None and part % 16 == 0)
-
-
-def find_inputs(store: ObjectStorage, inputs: Sequence[str]) -> list[SourceObject]:
-    return without_duplicates(store.find(inputs))
 
 
 def values_of(cursor: DuckDBPyConnection) -> Iterator[int]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertex_batch.results.costing import JobPrices
-from vertex_batch.results.engine import open_database
-from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, find_inputs, input_lines, values_of
+from vertex_batch.results.engine import TABLES, open_database
+from vertex_batch.results.input_rows import PROMPTS_CHECKED, InputLoader, input_lines, values_of
 from vertex_batch.results.keys import part_of_digest, whole_digest
 from vertex_batch.results.later_inputs import (
     JobInput,
@@ -25,9 +25,8 @@ from vertex_batch.results.later_inputs import (
 from vertex_batch.results.matching import match
 from vertex_batch.results.output_rows import OutputLoader
 from vertex_batch.results.spool import Spool
-from vertex_batch.results.tables import TABLES
 from vertex_batch.results.types import AttemptOutput, Counts, ExtraKind, Reason, ResultSettings
-from vertex_batch.storage import ObjectStorage, SourceObject, as_storage
+from vertex_batch.storage import ObjectStorage, SourceObject, as_storage, without_duplicates
 from vertex_batch.vertex.names import JobId
 
 if TYPE_CHECKING:
@@ -84,7 +83,6 @@ class Joined:
 
     @property
     def input_uris_digest(self) -> str:
-        """The digest of the names of the input's objects."""
         return whole_digest(part_of_digest(each.uri.encode()) for each in self._objects)
 
     def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:
@@ -137,7 +135,7 @@ def join(
     :raises ConfigurationError: DuckDB is not installed, or the schema of the answers is not valid.
     """
     storage = as_storage(store)
-    objects = find_inputs(storage, inputs)
+    objects = without_duplicates(storage.find(inputs))
     staged = storage.look_up(staged_uris(objects, jobs))
     newer = newer_objects(objects, jobs, staged)
     possible = newer_objects(objects, jobs, staged, timedelta(0))

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from vertex_batch.preflight import camel_case, decoded
+from vertex_batch.preflight import REQUEST_NAMES, camel_case, decoded
 
 Digest = tuple[int, int]
 """128 bits as two signed integers."""
@@ -27,7 +27,6 @@ _MAX_EXACT = 2**53
 _KEY_MARK, _TEXT_MARK = b"\0", b"\1"
 Nothing = tuple[None, None]
 NOTHING: Nothing = (None, None)
-_REQUEST_KEYS = ("request", "body", "instance")
 
 
 def digest(data: bytes) -> Digest:
@@ -56,20 +55,20 @@ def canonical_request(request: object) -> bytes:
     return _encode(_canonical(request))
 
 
-def request_of(row: dict[str, Any]) -> object:
+def request_of(row: dict[str, object]) -> object:
     """The request in an input or output row; the row itself if it has none, as rows of text embeddings."""
-    for name in _REQUEST_KEYS:
+    for name in REQUEST_NAMES:
         if (found := row.get(name)) is not None:
             return decoded(found)
     return row
 
 
-def has_request(row: dict[str, Any]) -> bool:
+def has_request(row: dict[str, object]) -> bool:
     """Whether a row holds a request beside other members."""
-    return any(row.get(name) is not None for name in _REQUEST_KEYS)
+    return any(row.get(name) is not None for name in REQUEST_NAMES)
 
 
-def prompt_digest(row: dict[str, Any]) -> Digest | None:
+def prompt_digest(row: dict[str, object]) -> Digest | None:
     """The digest of the texts in a row's request; None if it holds none.
 
     Unlike the canonical request it does not change with fields that Google may add, such as a role.
@@ -123,7 +122,7 @@ def key_digest(text: str) -> Digest:
     return digest(_KEY_MARK + text.encode("utf-8", "surrogatepass"))
 
 
-def shared_digests(text: str, row: dict[str, Any]) -> tuple[Digest | Nothing, Digest, Digest]:
+def shared_digests(text: str, row: dict[str, object]) -> tuple[Digest | Nothing, Digest, Digest]:
     """What may identify a row whose key others have, too: key and request, the key as written, its number.
 
     The first is nothing if the row holds no request.

@@ -9,6 +9,7 @@ from vertex_batch.errors import OutputMissingError
 from vertex_batch.results.answers import Answer, read_answer
 from vertex_batch.results.costing import NO_COST, UNKNOWN_COST, JobPrices, RowCost, RowMeter
 from vertex_batch.results.decoding import Row, RowDecoder
+from vertex_batch.results.engine import Appender
 from vertex_batch.results.input_rows import is_checked
 from vertex_batch.results.keys import (
     NOTHING,
@@ -23,7 +24,6 @@ from vertex_batch.results.keys import (
 )
 from vertex_batch.results.schemas import SchemaCheck
 from vertex_batch.results.spool import NO_SPAN, Span, Spool
-from vertex_batch.results.tables import Appender
 from vertex_batch.results.types import AnswerForm, AttemptOutput, Reason, ResultSettings
 from vertex_batch.storage import TOO_LONG, ByteStream, ObjectStorage, SourceObject, read_lines
 from vertex_batch.usage import may_pass, output_files

@@ -47,5 +47,4 @@ class Spool:
         return numbers.tolist()
 
     def close(self) -> None:
-        """Close the file; who made its folder removes it."""
         self._stream.close()

@@ -32,7 +32,6 @@ MANIFEST_VERSION = 1
 class Written:
     """A delivery that is in its place.
 
-    :param manifest: the content of the manifest.
     :param changed: whether anything was written; False if the same delivery was there.
     :param replaced: the delivery of another run that was there before.
     :param kept: the delivery at the address `to`, if it was kept and this one is beside it; likewise
@@ -57,7 +56,7 @@ class Written:
 
 
 def deliver(
-    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, Any], *, replace: bool = False
+    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, object], *, replace: bool = False
 ) -> Written:
     """Write the delivery of a join: to its address, or beside a better one that is there; see `why_kept`.
 
@@ -102,11 +101,11 @@ class _Files:
     """
 
     def __init__(
-        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, Any]
+        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, object]
     ) -> None:
         self._target, self._first = target, first
         self._local: dict[str, Path] = {}
-        self._described: dict[str, dict[str, Any]] = {}
+        self._described: dict[str, dict[str, object]] = {}
         self._uploaded: dict[str, str] = {}
         self.earlier: Earlier | None = None
         self.has_moved = False
@@ -195,7 +194,15 @@ class _Files:
         return msgspec.json.format(msgspec.json.encode(self.manifest(place)), indent=2) + b"\n"
 
 
-def _numbers(counts: Counts) -> dict[str, Any]:
+def _numbers(counts: Counts) -> dict[str, object]:
+    unusual = {
+        "added_objects": len(counts.added),
+        "added": list(counts.added[:SHOWN]),
+        "rewritten_objects": len(counts.rewritten),
+        "rows_without_key": counts.rows_without_key,
+        "other_prompts": counts.other_prompts,
+        "perhaps_added": dict(list(counts.doubtful.items())[:SHOWN]),
+    }
     return {
         "input_rows": counts.input_rows,
         "delivered": counts.delivered,
@@ -205,11 +212,7 @@ def _numbers(counts: Counts) -> dict[str, Any]:
         "copied_rows": counts.copied_rows,
         "rows_cost_usd": in_full(counts.cost_usd),
         "rows_cost_complete": counts.cost_complete,
-        **({"added_objects": len(counts.added), "added": list(counts.added[:SHOWN])} if counts.added else {}),
-        **({"rewritten_objects": len(counts.rewritten)} if counts.rewritten else {}),
-        **({"rows_without_key": counts.rows_without_key} if counts.rows_without_key else {}),
-        **({"other_prompts": counts.other_prompts} if counts.other_prompts else {}),
-        **({"perhaps_added": dict(list(counts.doubtful.items())[:SHOWN])} if counts.doubtful else {}),
+        **{name: value for name, value in unusual.items() if value},
     }
 
 

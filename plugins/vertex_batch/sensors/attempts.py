@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import attempt_key
@@ -151,13 +151,13 @@ class FailureTally:
 
     def restore(self, context: Context) -> int:
         """Return the count of the earlier processes of this try."""
-        kept: Any = context["task_state_store"].get(_TALLY_KEY)
-        is_ours = isinstance(kept, dict) and kept.get("try_number") == context["ti"].try_number
-        self._kept = int(kept["failures"]) if is_ours else 0
+        kept: object = context["task_state_store"].get(_TALLY_KEY)
+        self._kept = 0
+        if isinstance(kept, dict) and kept.get("try_number") == context["ti"].try_number:
+            self._kept = int(kept["failures"])
         return self._kept
 
     def keep(self, context: Context, failures: int) -> None:
-        """Store the count if it has changed."""
         if failures != self._kept:
             context["task_state_store"].set(
                 _TALLY_KEY, {"try_number": context["ti"].try_number, "failures": failures}

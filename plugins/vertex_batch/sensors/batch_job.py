@@ -138,7 +138,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             raise AirflowFailException(message)
         return JobReference.from_dict(self.job)
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> object:
         with explained(context, self.log):
             self._begin(context)
             if self.deferrable:
@@ -181,7 +181,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def _waited_for(self) -> JobReference:
         return self._attempts.job if self._attempts else self.reference
 
-    def _proceed(self, context: Context, seen: JobReading) -> dict[str, Any]:
+    def _proceed(self, context: Context, seen: JobReading) -> dict[str, object]:
         while seen.verdict is Verdict.WAIT or self._resubmits(context, seen):
             if seen.verdict is Verdict.WAIT:
                 self._defer(context)
@@ -233,14 +233,14 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             timeout=max(deadline_at - datetime.now(UTC), timedelta()) + _BACKSTOP,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, object]) -> dict[str, object]:
         """Resume with what the trigger saw last."""
         with explained(context, self.log):
             self._begin(context)
             return self._proceed(context, JobReading.from_dict(event))
 
     def resume_execution(
-        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+        self, next_method: str, next_kwargs: dict[str, object] | None, context: Context
     ) -> object:
         """Resume. If the trigger itself failed or timed out and no try is left, cancel the job first."""
         if next_method == _TRIGGER_FAILED:
@@ -293,7 +293,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         by_job = (self._created_at or now) + timedelta(seconds=self.deadline_seconds)
         return min(by_job, now + self.execution_timeout) if self.execution_timeout else by_job
 
-    def _conclude(self, seen: JobReading) -> dict[str, Any]:
+    def _conclude(self, seen: JobReading) -> dict[str, object]:
         """Turn the last reading into the task's end."""
         self.bill_url = bill_url(self._waited_for.id)
         self.output_url = storage_url(seen.output_directory or "")

@@ -6,12 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from vertex_batch.budgets.limits import Budget, Ruling, Window
 from vertex_batch.specs.base import SpecModel
@@ -32,9 +27,7 @@ def _usd(value: object) -> object:
 
 
 LimitUsd = Annotated[
-    Dollars,
-    BeforeValidator(_usd),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_LIMIT}),
+    Dollars, BeforeValidator(_usd), WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_LIMIT})
 ]
 
 
@@ -84,12 +77,7 @@ class BudgetFields(SpecModel):
         return self
 
     def to_budget(self) -> Budget:
-        """Convert to the form that the decision uses."""
-        periods = {
-            Window.RUN: self.per_run,
-            Window.DAY: self.per_day,
-            Window.MONTH: self.per_month,
-        }
+        periods = {Window.RUN: self.per_run, Window.DAY: self.per_day, Window.MONTH: self.per_month}
         return Budget(
             limits={
                 period: {Ruling(name): amount for name, amount in stated if amount is not None}

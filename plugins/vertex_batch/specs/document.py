@@ -83,7 +83,7 @@ class _Stop(Exception):  # noqa: N818 - a way out, no error
 class _Built:
     """A value with what it costs to use it again through an alias."""
 
-    value: Any
+    value: object
     size: int = 1
     height: int = 0
 
@@ -103,7 +103,7 @@ class _Builder:
     def __init__(self, text: str, document: Document) -> None:
         self._text = text
         self._document = document
-        self._events: Iterator[Any] = iter(())
+        self._events: Iterator[object] = iter(())
         self._anchors: dict[str, _Built | None] = {}
         self._count = 0
 
@@ -147,7 +147,7 @@ class _Builder:
         return built
 
     def _mapping(self, path: KeyPath, depth: int) -> _Built:
-        result: dict[str, Any] = {}
+        result: dict[str, object] = {}
         size, height = 1, 0
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             place = _place(event)
@@ -171,7 +171,7 @@ class _Builder:
         return _Built(result, size, height)
 
     def _sequence(self, path: KeyPath, depth: int) -> _Built:
-        result: list[Any] = []
+        result: list[object] = []
         size, height = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             built = self._value(event, (*path, len(result)), depth + 1)
@@ -250,7 +250,7 @@ def _mark_place(mark: Any) -> Mark:
     return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
 
 
-def _explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
+def _explain(error: yaml.MarkedYAMLError) -> tuple[object, str]:
     """Report where and why the text is not YAML, with the fix for common causes."""
     what = ": ".join(part for part in (error.context, error.problem) if part)
     # An unclosed quote or bracket is found at the end of the file; where it was opened is what helps.

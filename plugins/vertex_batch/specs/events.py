@@ -1,4 +1,4 @@
-"""Schedules other than a cron expression: other specs' outputs, assets, or a timetable."""
+"""What starts a run: a cron expression, other specs' outputs, assets, or a timetable."""
 
 from __future__ import annotations
 
@@ -8,23 +8,62 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
+from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 from pydantic import (
     AfterValidator,
     Field,
     JsonValue,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 
 from vertex_batch.specs.base import SpecModel
-from vertex_batch.specs.cron import Cron
+from vertex_batch.specs.problems import did_you_mean
 from vertex_batch.specs.values import NAME
 
 ASSET_PREFIX = "vertex_batch/"
+ONCE = "@once"
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", ONCE)
+_CRON_FIELDS = 5
+# croniter reads a lone R or H as a random or hashed time, so the schedule would change on every parse.
+_RANDOM = re.compile(r"(?<![A-Za-z])[RH](?![A-Za-z])", re.IGNORECASE)
+_ALIASES = {"@midnight": "@daily", "@annually": "@yearly"}
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 _OUTPUT = re.compile(f"{NAME}(/{NAME})?", re.ASCII)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def _cron(text: str) -> str:
+    if text in PRESETS:
+        return text
+    if text.startswith("@"):
+        better = f"; did you mean `{_ALIASES[text]}`?" if text in _ALIASES else did_you_mean(text, PRESETS)
+        raise ValueError(f"`{text}` is not one of {', '.join(PRESETS)}{better}")
+    if len(text.split()) != _CRON_FIELDS:
+        raise ValueError(
+            f"`{text}` is not a valid schedule: a cron expression has 5 fields (minute, hour, day, month,"
+            ' weekday), such as "30 2 * * *"; use null for manual runs only'
+        )
+    if _RANDOM.search(text):
+        raise ValueError(f"`{text}`: `R` and `H` would change on every parse; use fixed values")
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"`{text}` never occurs: there is no such date") from None
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"`{text}` is not a valid cron expression: {error}") from None
+    return text
+
+
+Cron = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_cron),
+    WithJsonSchema({"type": "string", "anyOf": [{"enum": [*PRESETS]}, {"pattern": r"^\S+( +\S+){4}$"}]}),
+]
 
 
 @lru_cache(maxsize=256)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from vertex_batch.specs.base import SpecModel
@@ -116,7 +114,7 @@ class JobFields(SpecModel):
 
     @field_validator("generation")
     @classmethod
-    def _templates_render(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _templates_render(cls, value: dict[str, object]) -> dict[str, object]:
         for key, problem in _template_problems(value):
             raise ValueError(f"`{key}` {problem}")
         return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vertex_batch.specs.origins import Origin, Values
 from vertex_batch.specs.problems import Problem, did_you_mean
@@ -39,7 +39,6 @@ class Matrix:
         """Make the jobs, by name; empty if there are problems.
 
         :param base: the prefix of each name; may be empty.
-        :param most: the most jobs.
         """
         written, origin = self._values.data[MATRIX], self._values.origin((MATRIX,))
         if not isinstance(written, Mapping) or not written:
@@ -81,7 +80,7 @@ class Matrix:
                 origin, "must be a mapping of names to what they set, such as `NAME: {inputs: ...}`"
             )
 
-    def _unnamed(self, axis: str, said: list[Any], origin: Origin) -> Iterator[Choice]:
+    def _unnamed(self, axis: str, said: list[object], origin: Origin) -> Iterator[Choice]:
         seen: dict[str, int] = {}
         for number, value in enumerate(said):
             here, name = origin.below(number), _name_of(axis, value)
@@ -95,7 +94,7 @@ class Matrix:
             seen[name] = number
             yield Choice(name, Values({axis: value}, {(): origin, (axis,): here}))
 
-    def _named(self, axis: str, said: Mapping[str, Any], origin: Origin) -> Iterator[Choice]:
+    def _named(self, axis: str, said: Mapping[str, object], origin: Origin) -> Iterator[Choice]:
         for name, value in said.items():
             here = origin.below(name)
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):

@@ -48,14 +48,10 @@ _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"
 
 
 def problems_of(
-    error: ValidationError,
-    values: Values,
-    known: Mapping[str, FieldInfo],
-    misspelled: Collection[str] = (),
+    error: ValidationError, values: Values, known: Mapping[str, FieldInfo], misspelled: Collection[str] = ()
 ) -> Iterator[Problem]:
     """Locate each error where its value was written.
 
-    :param known: the valid keys.
     :param misspelled: keys that are present under a wrong name. That is already a problem, so they are not
         also reported as missing.
     """

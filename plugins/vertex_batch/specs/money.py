@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.problems import did_you_mean
@@ -51,15 +46,9 @@ def _rate_name(text: str) -> str:
 
 
 UsdPerMillion = Annotated[
-    Dollars,
-    BeforeValidator(_usd),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE}),
+    Dollars, BeforeValidator(_usd), WithJsonSchema({"type": "number", "minimum": 0, "maximum": HIGHEST_PRICE})
 ]
-Usd = Annotated[
-    Dollars,
-    BeforeValidator(_amount),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
-]
+Usd = Annotated[Dollars, BeforeValidator(_amount), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
 RateName = Annotated[str, AfterValidator(_rate_name)]
 Rates = Annotated[dict[RateName, UsdPerMillion], Field(min_length=1, max_length=100)]
 

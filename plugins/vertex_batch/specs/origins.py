@@ -44,7 +44,7 @@ class Values:
     origins: Mapping[KeyPath, Origin]
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], origin: Origin) -> Values:
+    def of(cls, data: Mapping[str, object], origin: Origin) -> Values:
         """Make values that all have one origin."""
         return cls(data, {(): origin})
 
@@ -75,11 +75,11 @@ class Values:
 
     def _merge(
         self,
-        upper: Mapping[str, Any],
-        lower: Mapping[str, Any],
+        upper: Mapping[str, object],
+        lower: Mapping[str, object],
         path: KeyPath,
         origins: dict[KeyPath, Origin],
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         merged = dict(lower)
         for key, value in upper.items():
             below = merged.get(key)

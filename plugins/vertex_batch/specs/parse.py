@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -57,7 +57,7 @@ def parse_spec(text: str, path: Path, defaults: Defaults) -> tuple[Spec, Documen
     return spec, document
 
 
-def spec_of(data: Mapping[str, Any], name: str = "spec") -> Spec:
+def spec_of(data: Mapping[str, object], name: str = "spec") -> Spec:
     """Make a spec from plain data, for code that has no file.
 
     :raises SpecError: with every problem of the data.
@@ -103,14 +103,14 @@ def _schema_problem(job: JobSpec, top: Values, values: Values) -> Problem | None
     return values.origin(("results", "schema")).problem(wrong) if wrong else None
 
 
-def _misspelled(data: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> frozenset[str]:
+def _misspelled(data: Mapping[str, object], known: Mapping[str, FieldInfo]) -> frozenset[str]:
     """Return the valid keys that unknown keys probably mean."""
     return frozenset(meant for key in data if key not in known and (meant := meant_key(key, known)))
 
 
 def _check(
     model: type[Model],
-    data: Mapping[str, Any],
+    data: Mapping[str, object],
     values: Values,
     known: Mapping[str, FieldInfo],
     misspelled: Collection[str] = (),

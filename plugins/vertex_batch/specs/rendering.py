@@ -21,8 +21,6 @@ from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.run_dates import template_dates
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
 
-_Step = Callable[[croniter, type[datetime]], datetime]
-
 
 @dataclass(frozen=True, slots=True)
 class RenderedJob:
@@ -37,7 +35,7 @@ class RenderedJob:
     uris: tuple[str, ...]
     output: str
     labels: dict[str, str]
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     display_name: str
     delivery: str = ""
 
@@ -115,13 +113,13 @@ def render_pattern(spec: Spec, job: JobSpec, uri: str, moment: datetime) -> str:
     return file_pattern(TEMPLATE_PART.sub(rendered, uri))
 
 
-def _names(spec: Spec, job: JobSpec, moment: datetime) -> dict[str, Any]:
+def _names(spec: Spec, job: JobSpec, moment: datetime) -> dict[str, object]:
     run = SimpleNamespace(partition_date=None, logical_date=moment, run_after=datetime.now(UTC))
     job_name = job.name if spec.grouped else spec.name
     return {**template_dates(run, spec.timezone), "job_name": job_name}
 
 
-def _render(spec: Spec, key: str, text: str, names: dict[str, Any]) -> str:
+def _render(spec: Spec, key: str, text: str, names: dict[str, object]) -> str:
     if not is_template(text):
         return text
     try:

@@ -7,14 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, WithJsonSchema, field_validator
 
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template
@@ -23,29 +16,16 @@ from vertex_batch.specs.values import Line, once_each
 
 FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 """How the name of a delivery's file may end, which decides its format."""
-OWN_COLUMNS = frozenset(
-    {
-        "row",
-        "key",
-        "reason",
-        "message",
-        "schema_path",
-        "answer",
-        "model",
-        "finish_reason",
-        "input_tokens",
-        "cached_tokens",
-        "output_tokens",
-        "thoughts_tokens",
-        "cost_usd",
-        "cost_complete",
-        "attempt",
-        "input_file",
-        "input_line",
-        "output_file",
-        "output_line",
-    }
+ANSWER_COLUMNS = (
+    *("answer", "model", "finish_reason"),
+    *("input_tokens", "cached_tokens", "output_tokens", "thoughts_tokens"),
+    *("cost_usd", "cost_complete", "attempt"),
 )
+EXCEPTION_COLUMNS = (
+    *("reason", "message", "schema_path", *ANSWER_COLUMNS),
+    *("input_file", "input_line", "output_file", "output_line"),
+)
+OWN_COLUMNS = frozenset({"row", "key", *EXCEPTION_COLUMNS})
 """The columns of a delivery; a field that is carried over cannot have one of these names."""
 MAX_SCHEMA_BYTES = 1 << 20
 _PATH = re.compile(r"[^.\s]+(?:\.[^.\s]+)*")
@@ -122,19 +102,13 @@ class Results(SpecModel):
         return once_each(value, "; remove one of them")
 
     def describe(self, to: str) -> str:
-        """Say where answers go, and how.
-
-        :param to: the rendered `to`.
-        """
+        """Say where answers go, and how."""
         how = f"joined by `{self.key}`" if self.key else "joined by their requests"
         return f"delivered to {to} as {self.answer}, {how}"
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
-    """The file with the JSON Schema of the answers; None if there is none.
-
-    :param folder: of the spec.
-    """
+    """The file with the JSON Schema of the answers; None if there is none."""
     if results is None or results.answer_schema is None:
         return None
     return (folder or Path()) / results.answer_schema

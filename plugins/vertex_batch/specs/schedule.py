@@ -21,9 +21,8 @@ from pydantic import (
 )
 
 from vertex_batch.specs.base import SpecModel
-from vertex_batch.specs.cron import ONCE, Cron
 from vertex_batch.specs.durations import show_duration
-from vertex_batch.specs.events import Events
+from vertex_batch.specs.events import ONCE, Cron, Events
 from vertex_batch.specs.problems import MAPPING, NOTHING, TEXT, did_you_mean
 from vertex_batch.specs.values import Duration
 from vertex_batch.timetables.lateness import DEFAULT_START_WITHIN, SHORTEST_START_WITHIN

@@ -57,7 +57,9 @@ def json_schema() -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
-                    **{key: _of_a_job(key, keys[key]) for key in ENTRY_KEYS},
+                    "after": keys["after"],
+                    # The others are described once, at the top of the file.
+                    **{key: {"$ref": f"#/properties/{key}"} for key in JOB_KEYS},
                     MATRIX: {"$ref": f"#/properties/{MATRIX}"},
                 },
             },
@@ -65,7 +67,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _matrix() -> dict[str, Any]:
+def _matrix() -> dict[str, object]:
     value = {"type": "object", "minProperties": 1}
     choices = {"anyOf": [{"type": "array", "minItems": 1}, value]}
     return {
@@ -78,8 +80,3 @@ def _matrix() -> dict[str, Any]:
         ),
         "examples": [{"model": ["gemini-3.8-flash", "gemini-3.5-flash"]}],
     }
-
-
-def _of_a_job(key: str, schema: dict[str, Any]) -> dict[str, Any]:
-    # The key is described once, at the top of the file.
-    return schema if key not in JOB_KEYS else {"$ref": f"#/properties/{key}"}

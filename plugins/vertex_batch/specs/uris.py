@@ -7,12 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from vertex_batch.specs.repairs import (
-    blank_problem,
-    bucket_suggestion,
-    place_suggestion,
-    placeholder_problem,
-)
+from vertex_batch.specs.repairs import blank_problem, bucket_suggestion, place_suggestion, placeholder_problem
 from vertex_batch.specs.templates import TEMPLATE_PART, is_template, template_problem
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", re.ASCII)
@@ -94,10 +89,6 @@ def _output_uri(text: str) -> str:
     return text
 
 
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 _SCHEMA = {"type": "string", "pattern": "^(gs|bq)://", "maxLength": 2000}
 InputUri = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_input_uri)]
 OutputUri = Annotated[
@@ -106,6 +97,6 @@ OutputUri = Annotated[
 Inputs = Annotated[
     list[InputUri],
     Field(min_length=1, max_length=1000),
-    BeforeValidator(_one_or_more),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [_SCHEMA, {"type": "array", "items": _SCHEMA, "minItems": 1}]}),
 ]

@@ -7,13 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
 from vertex_batch.specs.durations import DURATION_PATTERN, parse_duration, show_duration
 from vertex_batch.specs.problems import did_you_mean

@@ -6,7 +6,6 @@ from bugs. `read_lines` is the one reader of rows.
 """
 
 from vertex_batch.errors import ENVIRONMENT as ENVIRONMENT
-from vertex_batch.storage.batches import read_each as read_each
 from vertex_batch.storage.faults import named as named
 from vertex_batch.storage.lines import BLOCK_BYTES as BLOCK_BYTES
 from vertex_batch.storage.lines import BOM as BOM
@@ -43,3 +42,4 @@ from vertex_batch.storage.store import quiet_libraries as quiet_libraries
 from vertex_batch.storage.streams import ByteStream as ByteStream
 from vertex_batch.storage.streams import ObjectReader as ObjectReader
 from vertex_batch.storage.streams import blocks_of as blocks_of
+from vertex_batch.storage.streams import read_each as read_each

@@ -194,7 +194,7 @@ def _pages(
 ) -> Iterator[Mapping[str, Any]]:
     token = None
     while True:
-        page: Mapping[str, Any] = fs.call(
+        page: Mapping[str, object] = fs.call(
             "GET",
             "b/{}/o",
             bucket,
@@ -268,7 +268,7 @@ def _from_entry(fs: AbstractFileSystem, scheme: str, entry: Mapping[str, Any]) -
     return SourceObject(uri, int(entry["size"]), _version(entry))
 
 
-def _version(entry: Mapping[str, Any]) -> str:
+def _version(entry: Mapping[str, object]) -> str:
     return str(
         entry.get("generation") or entry.get("etag") or entry.get("mtime") or entry.get("created") or ""
     )

@@ -7,15 +7,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError
-from vertex_batch.storage.batches import REQUESTS_AT_ONCE, read_each
 from vertex_batch.storage.faults import named
-from vertex_batch.storage.lines import BOM, GZIP_MAGIC, DamagedError, unpacked
 from vertex_batch.storage.listing import (
     bucket_exists,
     bucket_of,
@@ -29,7 +25,7 @@ from vertex_batch.storage.listing import (
     path_of,
 )
 from vertex_batch.storage.objects import SourceObject, object_count
-from vertex_batch.storage.streams import ByteStream, ObjectReader
+from vertex_batch.storage.streams import REQUESTS_AT_ONCE, ByteStream, ObjectReader, read_each
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -40,26 +36,9 @@ _WRITE_BYTES = 8 << 20
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Whole rows from the beginning of an object.
-
-    :param data: the rows, each with its newline; the last one of an object may have none. Decompressed,
-        without a byte order mark.
-    :param consumed: the size of these rows in the object, in bytes; None if the object is compressed and was
-        not read to its end.
-    :param is_whole: these are all of the object's rows.
-    """
-
-    data: bytes
-    consumed: int | None
-    is_whole: bool
-
-
 class ObjectStorage:
     """The objects that one connection can access. It lists an input once and remembers the result.
 
-    :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
     """
 
@@ -73,16 +52,8 @@ class ObjectStorage:
     def filesystem(self) -> AbstractFileSystem:
         return self._fs
 
-    @property
-    def conn_id(self) -> str:
-        """The connection that it was opened with."""
-        return self._conn_id
-
     def find(self, uris: Iterable[str], *, again: bool = False) -> builtins.list[SourceObject]:
-        """List and check inputs; see `check_inputs`. The same URIs are listed once.
-
-        :param again: list them again.
-        """
+        """List and check inputs; see `check_inputs`. The same URIs are listed once."""
         key = tuple(uris)
         if again or key not in self._found:
             self._found[key] = check_inputs(self._fs, key, conn_id=self._conn_id)
@@ -90,7 +61,6 @@ class ObjectStorage:
         return list(self._found[key])
 
     def list(self, uri: str) -> builtins.list[SourceObject]:
-        """List the objects of a URI; empty if there are none."""
         with named(uri, self._conn_id):
             return list_objects(self._fs, uri)
 
@@ -105,7 +75,6 @@ class ObjectStorage:
             return list_folders(self._fs, pattern)
 
     def check_output(self, uri: str) -> None:
-        """Check the bucket of an output; see `check_output_bucket`."""
         check_output_bucket(self._fs, uri, conn_id=self._conn_id)
 
     def look_up(self, uris: Sequence[str]) -> Sequence[SourceObject | None]:
@@ -121,8 +90,6 @@ class ObjectStorage:
         """Open an object to read its bytes in order; use it as a context manager.
 
         :param source: as it was listed; a URI that was not listed is looked up first.
-        :param start: the first byte to read.
-        :param end: see `ObjectReader`.
         :raises InputMissingError: a URI that was not listed does not exist.
         :raises ObjectEncodedError: it is stored with a content encoding.
         """
@@ -131,34 +98,8 @@ class ObjectStorage:
         return ObjectReader(self._fs, source, start, end, conn_id=self._conn_id)
 
     def read_each(self, objects: Sequence[SourceObject]) -> Iterator[tuple[SourceObject, ByteStream]]:
-        """Yield each object with its bytes, in order; see `batches.read_each`."""
+        """Yield each object with its bytes, in order; see `streams.read_each`."""
         return read_each(self._fs, objects, self._conn_id)
-
-    def head(self, source: str | SourceObject, max_bytes: int) -> Head:
-        """Read whole rows from the beginning of an object.
-
-        :param max_bytes: read about this many bytes of content; a row that does not fit is left out.
-        """
-        if isinstance(source, str):
-            source = self._source(source)
-        with ObjectReader(self._fs, source, end=min(max_bytes, source.size), conn_id=self._conn_id) as stream:
-            blocks = stream.blocks()
-            first = next(blocks, b"")
-            parts, have, is_whole = [], 0, True
-            with suppress(DamagedError):  # the pre-flight reports it, with its line
-                for block in unpacked(chain([first], blocks)):
-                    parts.append(block)
-                    have += len(block)
-                    if have > max_bytes:
-                        is_whole = False
-                        break
-        data = b"".join(parts)
-        if is_whole:
-            return Head(data, source.size, is_whole=True)
-        rows = data[: data.rfind(b"\n", 0, max_bytes) + 1]
-        if first.startswith(GZIP_MAGIC):
-            return Head(rows, None, is_whole=False)
-        return Head(rows, len(rows) + len(BOM) * first.startswith(BOM), is_whole=False)
 
     def write(self, uri: str, content: Iterable[bytes]) -> None:
         """Write an object completely or not at all.
@@ -248,7 +189,6 @@ def check_inputs(
 
     ``bq://`` URIs are ignored.
 
-    :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
     :raises BucketMissingError: one or more buckets do not exist.
     :raises InputMissingError: one or more inputs do not exist, match nothing or are empty; it names them all.

@@ -1,9 +1,10 @@
-"""Read the bytes of one object in order, with ranges fetched a little ahead, in bounded memory."""
+"""Read objects in order, in bounded memory: large ones in ranges a little ahead, many small ones at once."""
 
 from __future__ import annotations
 
+import io
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 FETCH_BYTES = 2 << 20  # with those ahead about 10 MB, in addition to the 90 MB of Google's libraries
 FETCHES_AHEAD = 3
 _UPLOAD_BYTES = 8 << 20
+SMALL_BYTES = 4 << 20
+REQUESTS_AT_ONCE = 24
+BYTES_AHEAD = 32 << 20
 
 
 class ByteStream(Protocol):
@@ -36,9 +40,7 @@ class ObjectReader:
     """Reads an object from its first byte, or from `start`, to its end. Use it as a context manager.
 
     :param source: as it was listed. Its size is not looked up again; another generation of it is not read.
-    :param start: the first byte to read.
     :param end: the byte after the last one that is fetched ahead; later bytes are fetched as they are read.
-    :param conn_id: the connection, for messages.
     """
 
     def __init__(
@@ -159,8 +161,61 @@ def _pinned(fs: AbstractFileSystem, source: SourceObject) -> dict[str, str]:
     return {"generation": source.version} if hasattr(fs, "call") and source.version else {}
 
 
+def read_each(
+    fs: AbstractFileSystem, objects: Sequence[SourceObject], conn_id: str = ""
+) -> Iterator[tuple[SourceObject, ByteStream]]:
+    """Yield each object with its bytes, in the order given.
+
+    Read each stream before taking the next one. An empty object takes no request. At most `REQUESTS_AT_ONCE`
+    requests are active, and at most `BYTES_AHEAD` bytes wait to be read.
+
+    :raises ObjectEncodedError: see `SourceObject.check_readable`.
+    :raises InputChangedError: an object was deleted or overwritten since it was listed.
+    """
+    if len(objects) == 1:
+        yield from _one(fs, objects[0], conn_id)
+        return
+    coming: deque[tuple[SourceObject, Future[bytes] | None]] = deque()
+    waiting = at = 0
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE, "read") as pool:
+        try:
+            while coming or at < len(objects):
+                while at < len(objects) and _may_fetch(len(coming), waiting, objects[at]):
+                    small = 0 < objects[at].size <= SMALL_BYTES
+                    fetch = pool.submit(fetch_whole, fs, objects[at], conn_id) if small else None
+                    coming.append((objects[at], fetch))
+                    waiting += objects[at].size if small else 0
+                    at += 1
+                source, fetch = coming.popleft()
+                if fetch is None:
+                    yield from _one(fs, source, conn_id)
+                else:
+                    data = fetch.result()
+                    waiting -= source.size
+                    yield source, io.BytesIO(data)
+        finally:
+            for _, fetch in coming:
+                if fetch is not None:
+                    fetch.cancel()
+
+
+def _may_fetch(ahead: int, waiting: int, following: SourceObject) -> bool:
+    return ahead == 0 or (
+        ahead < REQUESTS_AT_ONCE and waiting + min(following.size, SMALL_BYTES) <= BYTES_AHEAD
+    )
+
+
+def _one(
+    fs: AbstractFileSystem, source: SourceObject, conn_id: str
+) -> Iterator[tuple[SourceObject, ByteStream]]:
+    if not source.size:
+        yield source, io.BytesIO()
+        return
+    with ObjectReader(fs, source, conn_id=conn_id) as stream:
+        yield source, stream
+
+
 def blocks_of(path: Path) -> Iterator[bytes]:
-    """The content of a local file, a few megabytes at a time."""
     with path.open("rb") as stream:
         while block := stream.read(_UPLOAD_BYTES):
             yield block

@@ -27,8 +27,9 @@ def skip_unless_chosen(context: Context, job_name: str) -> None:
     chosen = _params(context).get(JOBS)
     if job_name and isinstance(chosen, list) and chosen and job_name not in chosen:
         names = ", ".join(map(str, chosen))
-        message = f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
-        raise AirflowSkipException(message)
+        raise AirflowSkipException(
+            f"Skipped job {job_name}: this run was limited to {names}. Nothing was submitted for it."
+        )
 
 
 def retried_run(context: Context) -> str | None:
@@ -36,7 +37,7 @@ def retried_run(context: Context) -> str | None:
     return earlier_run(_params(context))
 
 
-def earlier_run(params: Mapping[str, Any]) -> str | None:
+def earlier_run(params: Mapping[str, object]) -> str | None:
     """The earlier run that the params of a run name; None for an ordinary run."""
     return str(params.get(RETRY_OF) or "").strip() or None
 
@@ -50,8 +51,9 @@ def skip_if_retry(context: Context, submit_task_id: str) -> None:
     """
     if run_id := retried_run(context):
         check_delivery(context, submit_task_id, needs_rounds=True)
-        message = f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
-        raise AirflowSkipException(message)
+        raise AirflowSkipException(
+            f"This run only sends rows of run {run_id} again. Its whole input is not submitted."
+        )
 
 
 def chosen_day(context: Context) -> date | None:
@@ -59,7 +61,7 @@ def chosen_day(context: Context) -> date | None:
     return entered_day(_params(context))
 
 
-def entered_day(params: Mapping[str, Any]) -> date | None:
+def entered_day(params: Mapping[str, object]) -> date | None:
     """The day that the params of a run name, or None.
 
     :raises ConfigurationError: the entry is not a valid day.
@@ -133,9 +135,8 @@ def check_day(run_id: str, day: date | None, entered: date | None, consequence: 
 
 
 def is_dry_run(context: Context) -> bool:
-    """Whether nothing is to be submitted."""
     return _params(context).get(DRY_RUN) is True
 
 
-def _params(context: Context) -> Mapping[str, Any]:
+def _params(context: Context) -> Mapping[str, object]:
     return context.get("params") or {}

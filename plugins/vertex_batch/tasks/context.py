@@ -19,7 +19,7 @@ from vertex_batch.lifecycle.finding import LookPolicy
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.specs.run_dates import run_day, template_dates
 from vertex_batch.tasks.choices import check_day, chosen_day, retried_run, run_with_dates
-from vertex_batch.vertex.names import Place, missing_of
+from vertex_batch.vertex.names import JobId, JobName, Place, missing_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,7 +92,7 @@ def is_submit_task(task: object) -> bool:
     return getattr(task, "task_type", "") in _SUBMIT_TASKS
 
 
-def owner(context: Context) -> dict[str, Any]:
+def owner(context: Context) -> dict[str, object]:
     """The task's key as plain data, for a trigger."""
     ti = context["ti"]
     return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
@@ -141,8 +141,6 @@ def reports_nothing_submitted(context: Context, retries: int | None) -> Iterator
 
     Then that task has nothing to look for, and does not repeat the failure of a wrong proxy. A task that
     crashes, was cleared before, or has stored an intent reports nothing.
-
-    :param retries: of the task.
     """
     try:
         yield
@@ -210,7 +208,7 @@ def _retried(context: Context) -> tuple[DagRunResult, date | None] | None:
     return run_with_dates(run_id, lambda each: find_run(context["ti"].dag_id, each)) if run_id else None
 
 
-def overridden(params: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+def overridden(params: Mapping[str, object], overrides: Mapping[str, str]) -> dict[str, object]:
     """The fields that were set when the run was triggered: field -> value.
 
     The values are used verbatim and never rendered as templates: the right to trigger a run must not give
@@ -229,6 +227,17 @@ def _trimmed(value: object) -> object:
     if isinstance(value, list):
         return [_trimmed(each) for each in value]
     return value.strip() if isinstance(value, str) else value
+
+
+def named_job(
+    hook: LiteLLMHook, name: JobName, project: str | None, location: str | None, consequence: str
+) -> JobId:
+    """Complete the name of a job with the task's project and location, then with the connection's.
+
+    :raises ConfigurationError: the name contradicts the task, or a part is not set anywhere.
+    """
+    name.check_agrees(project, location, consequence)
+    return name.at(find_place(hook, project or name.project, location or name.location, consequence))
 
 
 def find_place(hook: LiteLLMHook, project: str | None, location: str | None, consequence: str) -> Place:

@@ -43,11 +43,7 @@ class VersionNotReadError(TransientError):
 
 
 class DeliveryStartedError(PermanentError):
-    """The delivery of this run has started or ended, so it would not contain what is submitted now.
-
-    :param delivery: its task.
-    :param state: of this task.
-    """
+    """The delivery of this run has started or ended, so it would not contain what is submitted now."""
 
     def __init__(self, delivery: str, state: str) -> None:
         super().__init__(

@@ -30,7 +30,7 @@ class ExpectedCosts:
     def __init__(self, batch_costs_conn_id: str, log: Log) -> None:
         self._conn_id, self._log = batch_costs_conn_id, log
 
-    def compare(self, bills: Sequence[Bill]) -> dict[str, dict[str, Any]]:
+    def compare(self, bills: Sequence[Bill]) -> dict[str, dict[str, object]]:
         """By job id: expected, low and high in US dollars, and whether the bill is outside that range."""
         try:
             found = self._ledger.of_jobs([bill.job.key for bill in bills])
@@ -62,7 +62,7 @@ class ExpectedCosts:
     def _ledger(self) -> Ledger:
         return budgets.Ledger(self.table)
 
-    def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, Any]:
+    def _compared(self, bill: Bill, stored: StoredEstimate) -> dict[str, object]:
         estimate, cost = stored.estimate, bill.total.amount
         outside = stored.compare(bill)
         if outside:

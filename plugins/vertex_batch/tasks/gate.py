@@ -16,19 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch import budgets
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.budgets import (
-    Account,
-    Budget,
-    BudgetRequest,
-    Decision,
-    Estimate,
-    Limit,
-    NewRows,
-    Payer,
-    Ruling,
-    RunKey,
-    Sums,
-)
 from vertex_batch.budgets.decision import ApprovalRefusedError, BudgetExceededError
 from vertex_batch.costs import JobFacts, PaysAgain, paid_before, usd
 from vertex_batch.errors import VertexBatchError
@@ -62,7 +49,7 @@ RESUMES_WITH = "execute_after_answer"
 class BudgetSettings:
     """A submit task's settings about money.
 
-    :param budget: of the spec, as `Budget.to_dict` writes it.
+    :param budget: of the spec: a `vertex_batch.budgets.Budget`.
     :param budgets_file: the limits of teams.
     :param prices: of the spec: model -> kind -> USD per million tokens.
     :param price_folder: folder with price files for all specs.
@@ -72,7 +59,7 @@ class BudgetSettings:
     :param failure_limits: of the run, likewise; see `budgets.estimate`.
     """
 
-    budget: Mapping[str, Any] | None = None
+    budget: budgets.Budget | None = None
     budgets_file: str | None = None
     prices: Mapping[str, Any] | None = None
     price_folder: str | None = None
@@ -83,7 +70,6 @@ class BudgetSettings:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether there is anything to check or to estimate."""
         return bool(self.estimate or self.budget or self.budgets_file)
 
 
@@ -92,7 +78,6 @@ class InputFiles:
     """The input files of an estimate.
 
     :param uris: the inputs, as requested; they may have wildcards.
-    :param open_storage: opens the object store of the inputs.
     :param part: which part of a run's input they are; None: all of it.
     """
 
@@ -124,8 +109,8 @@ class InputFiles:
 class _Limits:
     """The limits that apply to one job, and the other settings of their budgets."""
 
-    limits: list[Limit] = field(default_factory=list)
-    unknown: Ruling = Ruling.WARN
+    limits: list[budgets.Limit] = field(default_factory=list)
+    unknown: budgets.Ruling = budgets.Ruling.WARN
     approvers: tuple[str, ...] = ()
     timeouts: tuple[timedelta, ...] = ()
 
@@ -134,7 +119,6 @@ class BudgetGate:
     """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
     :param client: reads the proxy's prices.
-    :param request: of the job.
     """
 
     def __init__(
@@ -151,7 +135,7 @@ class BudgetGate:
         self._context, self._settings, self._client = context, settings, client
         self._files, self._log = files, log
         who = identity(context)
-        self._request = BudgetRequest(
+        self._request = budgets.BudgetRequest(
             job_key=who.idempotency_key(context["ti"].max_tries),
             project=place.project,
             location=place.location,
@@ -169,7 +153,6 @@ class BudgetGate:
 
         Without a limit, no failure of the estimate prevents the submission.
 
-        :param rows: of the input, if they were counted.
         :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
@@ -193,15 +176,13 @@ class BudgetGate:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
-
-        :param rows: of the input, if they were counted.
         """
         asks, today = self._request, datetime.now(UTC).date()
         again = self.paid_before(PaysAgain.WOULD_PAY)
         try:
             rules = self._limits()
             expected = self._estimate(rows)
-            run = RunKey(asks.dag_id, asks.run_id)
+            run = budgets.RunKey(asks.dag_id, asks.run_id)
             sums = {limit.account: self._ledger.sums(limit.account, run) for limit in rules.limits}
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
@@ -258,10 +239,9 @@ class BudgetGate:
         :raises ConfigurationError: the file with the teams' limits cannot be read. No job is better than one
             without limits.
         """
-        found: list[tuple[Budget, list[Limit]]] = []
-        if self._settings.budget:
-            own = Budget.from_dict(self._settings.budget)
-            found.append((own, own.limits_of(Payer.SPEC, self._request.spec or self._request.dag_id)))
+        found: list[tuple[budgets.Budget, list[budgets.Limit]]] = []
+        if own := self._settings.budget:
+            found.append((own, own.limits_of(budgets.Payer.SPEC, self._request.spec or self._request.dag_id)))
         if self._settings.budgets_file:
             teams = load_team_budgets(Path(self._settings.budgets_file))
             found += [
@@ -271,12 +251,14 @@ class BudgetGate:
         found = [(budget, limits) for budget, limits in found if limits]
         return _Limits(
             [limit for _, limits in found for limit in limits],
-            max((budget.unknown for budget, _ in found), key=lambda v: v.severity, default=Ruling.WARN),
+            max(
+                (budget.unknown for budget, _ in found), key=lambda v: v.severity, default=budgets.Ruling.WARN
+            ),
             next((budget.approvers for budget, _ in found if budget.approvers), ()),
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
 
-    def _claim(self, rules: _Limits, rows: int | None) -> tuple[Estimate, Decision, Approval]:
+    def _claim(self, rules: _Limits, rows: int | None) -> tuple[budgets.Estimate, budgets.Decision, Approval]:
         expected = self._estimate(rows)
         approval = Approval(self._context, self._request.job_key)
         decision = self._ledger.claim(
@@ -289,7 +271,7 @@ class BudgetGate:
         )
         return expected, decision, approval
 
-    def _estimate(self, rows: int | None) -> Estimate:
+    def _estimate(self, rows: int | None) -> budgets.Estimate:
         if self._files.reads_table:
             return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
         asks, book, history = self._request, self._prices, self._history(rows)
@@ -309,11 +291,11 @@ class BudgetGate:
             written = [each.created for each in self._files.find()]
         except (VertexBatchError, OSError):
             written = []  # then no job is known to have read the same objects
-        same = NewRows(self._files.uris, written, rows)
+        same = budgets.NewRows(self._files.uris, written, rows)
         if again:
             group = group_of(asks.task_id)
             first = f"{group}.submit" if group else "submit"
-            same = NewRows(run_id=asks.run_id, group_key=again.retry_of, first_task=first)
+            same = budgets.NewRows(run_id=asks.run_id, group_key=again.retry_of, first_task=first)
         return budgets.past_jobs(self._table, asks.dag_id, asks.task_id, asks.model, same)
 
     @cached_property
@@ -324,18 +306,20 @@ class BudgetGate:
         stated = {spec_job(job): self._settings.prices}
         return PriceBooks(self._client, self._settings.price_folder, stated).book_of(job)
 
-    def _act(self, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval) -> None:
+    def _act(
+        self, rules: _Limits, expected: budgets.Estimate, decision: budgets.Decision, approval: Approval
+    ) -> None:
         asks, who = self._request, f"{self._request.dag_id}.{self._request.task_id}"
         self._report(expected, decision)
         metrics.weighed(decision.verdict, spec=asks.spec, team=asks.team, model=asks.model)
-        if decision.verdict is Ruling.REFUSE:
+        if decision.verdict is budgets.Ruling.REFUSE:
             raise BudgetExceededError(who, decision.message)
-        if decision.verdict is Ruling.WARN:
+        if decision.verdict is budgets.Ruling.WARN:
             self._log.warning("Budget exceeded (warn only), submitting anyway: %s", decision.message)
-        if decision.verdict is Ruling.HOLD:
+        if decision.verdict is budgets.Ruling.HOLD:
             self._hold(who, rules, expected, decision, approval)
 
-    def _report(self, expected: Estimate, decision: Decision) -> None:
+    def _report(self, expected: budgets.Estimate, decision: budgets.Decision) -> None:
         self._log.info("Expected cost: %s for %s rows (%s)", expected, f"{expected.rows:,}", expected.method)
         if expected.failure:
             self._log.warning("%s", expected.failure)
@@ -347,7 +331,12 @@ class BudgetGate:
         self._context["ti"].xcom_push(ESTIMATE_XCOM, report)
 
     def _hold(
-        self, who: str, rules: _Limits, expected: Estimate, decision: Decision, approval: Approval
+        self,
+        who: str,
+        rules: _Limits,
+        expected: budgets.Estimate,
+        decision: budgets.Decision,
+        approval: Approval,
     ) -> None:
         if budgets.within_approval(decision, expected.expected, approval.usd):
             self._log.warning("Budget exceeded, approved by %s: %s", approval.by, decision.message)
@@ -368,7 +357,9 @@ class BudgetGate:
         )
 
 
-def _decided(rules: _Limits, expected: Estimate) -> Callable[[Mapping[Account, Sums]], Decision]:
+def _decided(
+    rules: _Limits, expected: budgets.Estimate
+) -> Callable[[Mapping[budgets.Account, budgets.Sums]], budgets.Decision]:
     """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
     guess = budgets.Guess(expected.low, expected.method) if expected.is_guess else None
     return lambda sums: budgets.decide(

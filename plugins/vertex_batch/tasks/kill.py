@@ -67,8 +67,7 @@ class KillSwitch:
         if self._work:
             self._work.join(_TIMEOUT_SECONDS)
         if self.cancelled or self._superseded:
-            message = "The task was killed. It submits nothing more."
-            raise TaskKilledError(message)
+            raise TaskKilledError("The task was killed. It submits nothing more.")
 
     def _decide(self, why: Killed) -> None:
         state = self._task_state() if why is Killed.SIGNAL else None

@@ -79,10 +79,7 @@ def _naming(context: Context, lines: Iterable[str]) -> list[str]:
         lines = [_CLEAR_SUBMIT.sub(_rerun_with_again, line) for line in lines]
         return [_RUN_AGAIN.sub(r"\1erun this command", line) for line in lines]
     return [
-        _RUN_AGAIN.sub(
-            lambda found: f"{'C' if found[1] == 'R' else 'c'}lear `{context['ti'].task_id}`",
-            line,
-        )
+        _RUN_AGAIN.sub(lambda found: f"{'C' if found[1] == 'R' else 'c'}lear `{context['ti'].task_id}`", line)
         for line in lines
     ]
 
@@ -114,7 +111,6 @@ class DryRunEnd(AirflowSkipException):
 def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, found: DryRunResult) -> None:
     """Say what would have been submitted, and what it would cost.
 
-    :param request: the body of the request, as JSON.
     :param rows: of the input; None: they were not counted.
     :raises DryRunEnd: always.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
@@ -44,12 +44,12 @@ class BatchRetryPolicy(RetryPolicy):
         delay = max(timedelta(seconds=min(asked, LONGEST_WAIT_SECONDS)), own)
         return RetryDecision.retry(delay, f"{name}: the server requested a wait of {asked:g} s")
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self) -> dict[str, object]:
         """Return nothing: the policy has no settings."""
         return {}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> Self:  # noqa: ARG003 - Airflow's
+    def deserialize(cls, data: dict[str, object]) -> Self:  # noqa: ARG003 - Airflow's
         return cls()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DagRunState, TaskInstanceState
 
@@ -171,7 +171,7 @@ class RoundJobs:
             if self._is_other or waited_for & {job.job_id for job in jobs}:
                 yield JobChain(place, tuple(jobs), input_rows=reference.input_rows)
 
-    def _pull(self, task_id: str) -> list[Mapping[str, Any]]:
+    def _pull(self, task_id: str) -> list[Mapping[str, object]]:
         """What a task has returned, for each map index; empty if it was skipped."""
         values = pulled(self._ti, task_id, run_id=self._run_id if self._is_other else None)
         return [value for value in values if isinstance(value, Mapping)]

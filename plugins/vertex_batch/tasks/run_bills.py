@@ -58,11 +58,7 @@ class RecordedRun:
     """
 
     def __init__(
-        self,
-        context: Context,
-        table: CostTable,
-        record_task_id: str,
-        retry_record_task_ids: Sequence[str],
+        self, context: Context, table: CostTable, record_task_id: str, retry_record_task_ids: Sequence[str]
     ) -> None:
         self._context, self._table = context, table
         self._record_task_id, self._retry_record_task_ids = record_task_id, retry_record_task_ids

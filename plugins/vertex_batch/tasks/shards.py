@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vertex_batch.billing.projection import project
 from vertex_batch.costs import Bill, total
@@ -28,7 +28,9 @@ class PartsReport:
         self._parts = planned_parts(ti, plan_task_id) if plan_task_id else []
         self.sample = next((part for part in self._parts if part.kind is PartKind.SAMPLE), None)
 
-    def report(self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]) -> dict[str, Any]:
+    def report(
+        self, bills: Sequence[Bill], row_costs: Callable[[Bill], Sequence[Decimal]]
+    ) -> dict[str, object]:
         """Report on the bills, in the log and as plain data; empty for a run of one ordinary job.
 
         :param row_costs: returns the cost of each row of a bill.
@@ -48,7 +50,7 @@ class PartsReport:
         # Without a plan, or if it is gone, every job counts.
         return [bill for bill in last if not self._parts or 0 <= bill.job.map_index < len(self._parts)]
 
-    def _sum(self, bills: Sequence[Bill]) -> dict[str, Any]:
+    def _sum(self, bills: Sequence[Bill]) -> dict[str, object]:
         """Check that all shards ran with all their rows; their sum is the run's bill."""
         problems = check_shards(self._parts, last_bills(bills))
         whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
@@ -63,7 +65,7 @@ class PartsReport:
         of_rows: int,
         bills: Sequence[Bill],
         row_costs: Callable[[Bill], Sequence[Decimal]],
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Estimate the cost of the whole input from its sample."""
         bill = max(bills, key=lambda each: each.job.create_time or each.recorded_at)
         projection = project(bill, row_costs(bill), of_rows)

@@ -6,28 +6,27 @@ imported with the first request.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["URL_PREFIX", "Pages"]
 
 URL_PREFIX = "/vertex-batch"
 """As `observability.links.PAGES_PREFIX`; a plugin imports no more than it has to."""
 
-_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 
 class Pages:
     """The pages as an ASGI application that is created with the first request."""
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _app()(scope, receive, send)
 
 
 @cache
-def _app() -> Any:
+def _app() -> ASGIApp:
     from vertex_batch.ui.app import make_app  # noqa: PLC0415 - see above
 
     return make_app()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from airflow.models.dag import DagModel
@@ -15,6 +16,15 @@ from fastapi import Depends, HTTPException
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, JobFilter, Owners
+
+
+class RefusedError(Exception):
+    """The user may not do this. The page says why."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(title, text)
+        self.title, self.text = title, text
+
 
 # On every route: 401 without a login, 403 for users who may not see the pages of plugins.
 signed_in = Depends(requires_access_view(AccessView.PLUGINS))
@@ -52,7 +62,7 @@ class Reader:
     """
 
     dag_ids: frozenset[str]
-    user: Any
+    user: BaseUser
     sees_all: bool = False
 
     @property
@@ -95,10 +105,7 @@ class Reader:
         )
 
     def narrowed(self, owners: Owners, where: JobFilter) -> JobFilter:
-        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing.
-
-        :param owners: of the recorded jobs.
-        """
+        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing."""
         if where.dag_id:
             if not self.may_see(where.dag_id):
                 raise HTTPException(404)
@@ -117,18 +124,10 @@ class Reader:
         if self.sees_all or owners.names <= self.dag_ids:
             return Hidden()
         known = dags_of_airflow()
-        counted = {
-            is_known: costs.count(
-                JobFilter(
-                    dag_ids=frozenset(n for n in owners.dags - self.dag_ids if (n in known) is is_known),
-                    specs_without_dag=frozenset(
-                        n for n in owners.specs - self.dag_ids if (n in known) is is_known
-                    ),
-                )
-            )
-            for is_known in (True, False)
-        }
-        return Hidden(counted[True], counted[False])
+        dags, specs = owners.dags - self.dag_ids, owners.specs - self.dag_ids
+        of_dags = JobFilter(dag_ids=dags & known, specs_without_dag=specs & known)
+        of_no_dag = JobFilter(dag_ids=dags - known, specs_without_dag=specs - known)
+        return Hidden(costs.count(of_dags), costs.count(of_no_dag))
 
 
 def dags_of_airflow() -> frozenset[str]:
@@ -137,7 +136,7 @@ def dags_of_airflow() -> frozenset[str]:
         return frozenset(session.scalars(select(DagModel.dag_id)))
 
 
-def _sees_all(user: object, dag_ids: frozenset[str]) -> bool:
+def _sees_all(user: BaseUser, dag_ids: frozenset[str]) -> bool:
     """Whether the user may read every DAG: all that there are, and any other.
 
     With teams, the team of a DAG that no longer exists is unknown, so no user may.

@@ -11,16 +11,13 @@ from starlette.exceptions import HTTPException
 
 from vertex_batch.costs import CostTableError, CostTableUnavailableError
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.ui.access import signed_in
-from vertex_batch.ui.bill_routes import router as bill_router
-from vertex_batch.ui.job_routes import NO_CONSENT, NO_RIGHT
+from vertex_batch.ui.access import RefusedError, signed_in
 from vertex_batch.ui.job_routes import router as job_router
 from vertex_batch.ui.open_table import NoCostTableError
 from vertex_batch.ui.overview_routes import router
 from vertex_batch.ui.periods import BadAddressError
-from vertex_batch.ui.render import page, secure
+from vertex_batch.ui.render import SECURITY_HEADERS, page
 from vertex_batch.ui.run_routes import router as run_router
-from vertex_batch.ui.setup_routes import NO_CONNECTIONS, NOT_RUN
 from vertex_batch.ui.setup_routes import router as setup_router
 
 log = logging.getLogger(__name__)
@@ -34,30 +31,11 @@ _MESSAGES = {
     ),
 }
 
-_REFUSED = {
-    NO_RIGHT: (
-        "Access denied",
-        "Your role in Airflow may not end runs of this DAG, so you cannot cancel its jobs.",
-    ),
-    NO_CONSENT: (
-        "Nothing was cancelled",
-        "The form is more than an hour old, or was not sent from this page. Open the job again.",
-    ),
-    NO_CONNECTIONS: (
-        "Access denied",
-        "Your role in Airflow may not see connections, so it may not check the setup either.",
-    ),
-    NOT_RUN: (
-        "Nothing was checked",
-        "The form is more than an hour old, or was not sent from this page. Open Setup again.",
-    ),
-}
-
 
 def make_app() -> FastAPI:
     """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for each in (router, bill_router, run_router, job_router, setup_router):
+    for each in (router, run_router, job_router, setup_router):
         app.include_router(each, dependencies=[signed_in])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():
@@ -69,14 +47,16 @@ async def _with_security_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     response = await answer(request)
-    response.headers.update(secure(response.headers))
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    usual = _MESSAGES.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
-    title, text = _REFUSED.get(detail, usual)
+    if isinstance(error, RefusedError):
+        return page(request, "error.html", status=403, title=error.title, text=error.text)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    title, text = _MESSAGES.get(HTTPStatus(status), (HTTPStatus(status).phrase, ""))
     return page(request, "error.html", status=status, title=title, text=text)
 
 
@@ -103,6 +83,7 @@ def _unusable(request: Request, error: Exception) -> Response:
 
 _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     HTTPException: _refused,
+    RefusedError: _refused,
     BadAddressError: _bad_address,
     NoCostTableError: _no_table,
     CostTableError: _unusable,

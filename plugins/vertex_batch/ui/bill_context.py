@@ -25,7 +25,6 @@ from vertex_batch.vertex.names import JobId
 
 NIGHTS = 7
 _CANDIDATES = 60
-_JOBS_OF_RUN = 500
 
 
 def outside_expectation(costs: CostTable, jobs: Sequence[JobCost]) -> dict[JobId, str]:
@@ -89,7 +88,7 @@ class RestOfRun:
 def jobs_of_run(costs: CostTable | None, dag_id: str, run_id: str) -> list[JobCost]:
     """The recorded jobs of a run; none for a job without a run."""
     where = JobFilter(dag_id=dag_id, run_id=run_id)
-    return costs.jobs(where, limit=_JOBS_OF_RUN) if costs and run_id else []
+    return costs.jobs(where) if costs and run_id else []
 
 
 def rest_of_run(
@@ -97,8 +96,6 @@ def rest_of_run(
 ) -> RestOfRun:
     """Read what has become of the rows of a run that have no answer.
 
-    :param jobs: of the run.
-    :param deliveries: of the run.
     :param task_id: the only submit task to look at; empty: all of the run.
     """
     mine = [each for each in jobs if task_id in ("", each.job.task_id)]

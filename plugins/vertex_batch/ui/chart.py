@@ -74,10 +74,11 @@ class Chart:
 
 
 def draw(spend: SpendChart) -> Chart:
-    """Draw the spend of each day."""
     amounts = tick_amounts(spend.highest)
     columns = list(_columns(spend, float(amounts[0])))
-    ticks = [_tick(amount, amounts[-2]) for amount in amounts]
+    step = amounts[-2]
+    decimals = Decimal(1).scaleb(-max(0, -step.adjusted()))
+    ticks = [f"{amount.quantize(decimals, ROUND_DOWN):,f}" if amount else "0" for amount in amounts]
     lower_bounds = sum(not column.total.complete for column in columns)
     return Chart(columns, ticks, _labels(columns), 0 < 2 * lower_bounds <= len(columns))
 
@@ -90,11 +91,6 @@ def tick_amounts(highest: Decimal) -> list[Decimal]:
     step = next(step for n in _STEPS if MAX_INTERVALS * (step := n * magnitude) >= highest)
     intervals = int((highest / step).quantize(Decimal(1), ROUND_CEILING))
     return [step * n for n in range(intervals, -1, -1)]
-
-
-def _tick(amount: Decimal, step: Decimal) -> str:
-    decimals = max(0, -step.adjusted())
-    return f"{amount.quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN):,f}" if amount else "0"
 
 
 def _columns(spend: SpendChart, top: float) -> Iterator[BarColumn]:

@@ -73,15 +73,18 @@ def group_failures(bill: Bill) -> list[Failures]:
 
 
 def main_reason(reasons: Counter[str], exceptions: int) -> str:
-    """Say why most rows without a good answer failed; empty if most have none for another reason.
-
-    :param reasons: of the failed rows.
-    """
+    """Say why most rows without a good answer failed; empty if most have none for another reason."""
     reason, rows = next(iter(reasons.most_common(1)), ("", 0))
     return f"Most frequent failure ({rows:,} rows): {reason.rstrip('.')}." if 2 * rows > exceptions else ""
 
 
-def meaning_of(reason: str) -> str | None:
+def main_failure(reasons: Counter[str]) -> str:
+    """Say why most rows failed, in plain words if there are some; empty if none failed."""
+    reason, _ = next(iter(reasons.most_common(1)), ("", 0))
+    return _meaning_of(reason) or reason
+
+
+def _meaning_of(reason: str) -> str | None:
     """Say what a reason means; None if that is not known."""
     cause = cause_of(reason)
     return _MEANINGS.get(cause) if cause else None
@@ -89,7 +92,7 @@ def meaning_of(reason: str) -> str | None:
 
 def in_plain_words(reason: str) -> str:
     """Say what a reason means, and whether it helps to send the row again."""
-    meaning = meaning_of(reason)
+    meaning = _meaning_of(reason)
     following = (
         "It may be answered when it is sent again"
         if may_pass(reason)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, cast, get_args
-from urllib.parse import parse_qs
 
 from airflow.models.log import Log
-from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -26,9 +24,9 @@ from vertex_batch.errors import (
     VertexBatchError,
 )
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
-from vertex_batch.ui.access import CurrentReader, Reader
+from vertex_batch.ui.access import CurrentReader, Reader, RefusedError
 from vertex_batch.ui.bill_context import delivered, jobs_of_run, outside_expectation, rest_of_run
-from vertex_batch.ui.consent import is_from_here, is_signed, sign
+from vertex_batch.ui.consent import Form, is_own_form, sign
 from vertex_batch.ui.open_table import Costs, CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError, read_days
 from vertex_batch.ui.render import address_of, page
@@ -49,8 +47,6 @@ router = APIRouter()
 
 JOBS_PER_PAGE = 50
 CONFIRM_SECONDS = 4.0
-MAX_FORM_BYTES = 10_000
-NO_RIGHT, NO_CONSENT = "may not cancel", "no consent"
 SORTABLE = get_args(JobOrder)
 RECORDED_STATES = (*sorted(TERMINAL_STATES), DELETED)
 
@@ -223,33 +219,19 @@ def confirm_cancel(
     )
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """Read the fields of a small form."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise HTTPException(413)
-    try:
-        fields = parse_qs(body.decode("utf-8"), max_num_fields=10)
-    except ValueError as error:
-        raise HTTPException(400) from error
-    return {name: values[0] for name, values in fields.items()}
-
-
 @router.post("/cancel")
 def cancel(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    form: Annotated[dict[str, str], Depends(read_form)],
+    form: Form,
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
     key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))
     submission = find_submission(reader, key, costs)
     if submission is None:
         raise HTTPException(404)
-    _demand_consent(request, reader, submission, form.get("token", ""))
+    _demand_consent(request, reader, submission, form)
     _note(reader, submission)
     try:
         _cancel(submission)
@@ -268,13 +250,19 @@ def cancel(
     )
 
 
-def _demand_consent(request: Request, reader: Reader, submission: SubmittedJob, token: str) -> None:
+def _demand_consent(
+    request: Request, reader: Reader, submission: SubmittedJob, form: Mapping[str, str]
+) -> None:
     if not reader.may_cancel(submission.dag_id):
-        raise HTTPException(403, NO_RIGHT)
-    here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
-    signed = is_signed(token, reader.user_id, _action(submission))
-    if not signed or not is_from_here(request.headers, here):
-        raise HTTPException(403, NO_CONSENT)
+        raise RefusedError(
+            "Access denied",
+            "Your role in Airflow may not end runs of this DAG, so you cannot cancel its jobs.",
+        )
+    if not is_own_form(request, form, reader.user_id, _action(submission)):
+        raise RefusedError(
+            "Nothing was cancelled",
+            "The form is more than an hour old, or was not sent from this page. Open the job again.",
+        )
 
 
 def _action(submission: SubmittedJob) -> str:

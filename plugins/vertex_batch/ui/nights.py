@@ -92,10 +92,7 @@ def _night(day: date, jobs: Sequence[JobCost]) -> Night:
 
 
 def trends(nights: Sequence[Night]) -> list[Trend]:
-    """Return the trends of cost, rows, failures and times.
-
-    :param nights: the latest first.
-    """
+    """Return the trends of cost, rows, failures and times over nights, the latest of which is first."""
     return [
         _trend("Cost, USD", nights, lambda each: each.total.amount, numbers.amount),
         _trend("USD per 1,000 rows", nights, lambda each: _amount(each.per_thousand_rows), numbers.amount),

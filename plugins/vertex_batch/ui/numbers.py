@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
-from vertex_batch.costs import Total, about
+from vertex_batch.costs import Total, about  # noqa: F401 - for the templates
 
 UNKNOWN = "\u2013"
 CENTS, SMALL = 2, 4
@@ -21,20 +21,6 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _MANY_PERCENT = 1000
 Amount = Decimal | Total | None
-__all__ = [
-    "CENTS",
-    "SMALL",
-    "UNKNOWN",
-    "Amount",
-    "AmountColumn",
-    "about",
-    "amount",
-    "change",
-    "compact",
-    "duration",
-    "fine",
-    "share",
-]
 
 
 @dataclass(frozen=True, slots=True)

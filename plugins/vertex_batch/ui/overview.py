@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total
+from vertex_batch.costs import CostTable, GroupTotal, JobFilter, Total, about
 from vertex_batch.costs.questions import UnpricedUsage
 from vertex_batch.ui import numbers
 from vertex_batch.ui.periods import Days, last_month
@@ -37,7 +37,6 @@ DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
 class View:
     """The parameters of an overview.
 
-    :param where: which jobs of the period.
     :param compare: whether the chart shows the period before, too.
     """
 
@@ -72,7 +71,6 @@ class Overview:
     :param spend: for the chart and the tables; it begins with the first recorded day.
     :param days: sums by day, of this month and the last one and of both periods.
     :param before: what each group cost in the period before, by name; only by spec and by team.
-    :param recent: of yesterday and today.
     """
 
     spend: SpendChart
@@ -118,7 +116,7 @@ def explain_lower_bound(found: Overview, unpriced: Sequence[UnpricedUsage]) -> s
         part = numbers.share(rows.not_counted, rows.total)
         said.append(
             f"{rows.not_counted:,} of {rows.total:,} rows ({part}) could not be read. If they cost as much as"
-            f" the others, about {numbers.about(likely or unread(found.summary))} USD is missing."
+            f" the others, about {about(likely or unread(found.summary))} USD is missing."
         )
     if not said or any(each.tokens for each in unpriced):
         said.append("Some usage has no price. It is listed below, and is not included.")
@@ -143,12 +141,17 @@ def read_overview(
     before = _within(days, shown.previous) if is_comparable else []
     spend = _read_spend(costs, where, view, shown, before if view.compare else [])
     since = today - timedelta(DAYS_BEFORE)
+    of_before = (
+        costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
+        if before and view.by_job
+        else ()
+    )
     return Overview(
         spend=spend,
         days=days,
         summary=summarise(_within(days, period)),
         previous=summarise(before),
-        before=_read_before(costs, where, view, shown) if before else {},
+        before={each.group[0]: each.total for each in of_before},
         unusual=find_unusual(costs.each_total("spec_day", since, today, where), today, failed_limits),
         recent=summarise(_within(days, Days(today - timedelta(1), today))),
     )
@@ -162,13 +165,6 @@ def _from_first_record(first: date | None, period: Days) -> Days:
     """Leave out the days before the first job that was ever recorded."""
     is_later = first is not None and period.since < first <= period.until
     return Days(first, period.until) if first and is_later else period
-
-
-def _read_before(costs: CostTable, where: JobFilter, view: View, shown: Days) -> dict[str, Total]:
-    if view.by_job is None:
-        return {}
-    totals = costs.each_total(view.by_job, shown.previous.since, shown.previous.until, where)
-    return {each.group[0]: each.total for each in totals}
 
 
 def _read_spend(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -20,7 +19,7 @@ from vertex_batch.pricing import PriceBook, from_proxy
 from vertex_batch.ui.access import CurrentReader, Reader
 from vertex_batch.ui.bill_context import delivered
 from vertex_batch.ui.chart import draw, sparkline
-from vertex_batch.ui.failures import meaning_of
+from vertex_batch.ui.failures import main_failure
 from vertex_batch.ui.nights import by_night, by_run, trends
 from vertex_batch.ui.open_table import Costs, CostsIfAny
 from vertex_batch.ui.overview import DAILY, By, Overview, View, explain_lower_bound, read_overview
@@ -134,7 +133,7 @@ def overview(
         budget=None if hidden else limits.month_usd,
         many_failed=limits.many_failed,
         failed_limits=by_spec,
-        reason=_most_frequent_reason(costs, where) if summary.rows.failed else "",
+        reason=main_failure(costs.failed_reasons(where)) if summary.rows.failed else "",
         nights=nights,
         runs=runs,
         delivered=delivered(costs, [run.jobs for run in runs]),
@@ -160,12 +159,6 @@ def _without_costs(request: Request, reader: Reader, view: View, today: date) ->
     return page(request, "nothing.html", problems=problems, dag_id=dag_id)
 
 
-def _most_frequent_reason(costs: CostTable, where: JobFilter) -> str:
-    """Why most rows failed, in plain words if there are some."""
-    found = costs.failed_reasons(where).most_common(1)
-    return next((meaning_of(reason) or reason for reason, _ in found), "")
-
-
 def _forecast(costs: CostTable, where: JobFilter, found: Overview, today: date) -> MonthEnd | None:
     """The end of this month, from the last day with jobs; None without jobs in this month."""
     latest = max((each.group[0] for each in found.days if each.group[0] <= today), default=date.min)
@@ -188,16 +181,15 @@ def focus_file(reader: CurrentReader, costs: Costs, view: Viewed, version: str =
             f"FOCUS is written in version {' or '.join(FocusVersion)}, not {version[:40]!r}."
         )
     rows = costs.focus(reader.narrowed(costs.owners(), view.where), FocusVersion(version))
+    # Read the first row now, so that a failing database gives an error page and not half a file.
+    begun = chain([next(rows)], rows)
     name = f"batch-costs-focus-{version}"
-    return StreamingResponse(stream_csv(_begun(rows)), media_type=_CSV, headers=_download(name, view.period))
+    return StreamingResponse(stream_csv(begun), media_type=_CSV, headers=_download(name, view.period))
 
 
 @router.get("/static/{name}")
 def static(name: str) -> Response:
-    found = static_file(name)
-    if found is None:
-        raise HTTPException(404)
-    return found
+    return static_file(name)
 
 
 _CSV = "text/csv; charset=utf-8"
@@ -205,8 +197,3 @@ _CSV = "text/csv; charset=utf-8"
 
 def _download(name: str, period: Days) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}-{period.since}-{period.until}.csv"'}
-
-
-def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """Read the first row now, so that a failing database gives an error page and not half a file."""
-    return chain([next(rows)], rows)

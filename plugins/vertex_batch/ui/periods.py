@@ -40,7 +40,6 @@ class Days:
 
     @property
     def unit(self) -> str:
-        """What one bar is."""
         return "day" if self.step == 1 else "week"
 
     @property

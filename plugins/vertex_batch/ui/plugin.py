@@ -16,6 +16,17 @@ from vertex_batch.ui import URL_PREFIX, Pages
 _ROOT = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") + URL_PREFIX
 
 
+def _view(destination: str, url_route: str, address: str, **more: str) -> dict[str, str]:
+    href = f"{_ROOT}{address}"
+    return {
+        "name": "Batch costs",
+        "href": href,
+        "destination": destination,
+        "url_route": url_route,
+        **more,
+    }
+
+
 class VertexBatchPlugin(AirflowPlugin):
     """The cost pages: all costs in the navigation, and tabs for one DAG and one run.
 
@@ -27,23 +38,7 @@ class VertexBatchPlugin(AirflowPlugin):
         {"app": Pages(), "url_prefix": URL_PREFIX, "name": "Vertex AI batch costs"}
     ]
     external_views = [  # noqa: RUF012
-        {
-            "name": "Batch costs",
-            "href": f"{_ROOT}/",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "batch-costs",
-        },
-        {
-            "name": "Batch costs",
-            "href": f"{_ROOT}/?dag_id={{DAG_ID}}",
-            "destination": "dag",
-            "url_route": "dag-batch-costs",
-        },
-        {
-            "name": "Batch costs",
-            "href": f"{_ROOT}/run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
-            "destination": "dag_run",
-            "url_route": "run-batch-costs",
-        },
+        _view("nav", "batch-costs", "/", category="browse"),
+        _view("dag", "dag-batch-costs", "/?dag_id={DAG_ID}"),
+        _view("dag_run", "run-batch-costs", "/run?dag_id={DAG_ID}&run_id={RUN_ID}"),
     ]

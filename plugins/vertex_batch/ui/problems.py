@@ -15,7 +15,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
-from vertex_batch.costs import CostTable, Delivery, JobCost, JobFilter, add_totals
+from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
@@ -64,10 +64,7 @@ class PageProblem:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """The problems to show.
-
-    :param more: how many others there are.
-    """
+    """The problems to show."""
 
     shown: Sequence[PageProblem] = ()
     more: int = 0
@@ -92,17 +89,12 @@ def read_problems(
     :param costs: None: nothing was recorded yet.
     :param where: the jobs of the page that the reader may see. Its period is ignored.
     :param failed_limits: the share of rows without an answer that is a problem, by spec.
-    :param night: what was delivered in the last night.
     :param dag_id: the only DAG of the page; empty: all.
     """
     yesterday = today - timedelta(1)
-    jobs: Sequence[JobCost] = ()
-    if costs:
-        recent = replace(where, since=yesterday, until=today, incomplete=True)
-        jobs = costs.jobs(recent, limit=_MAX_READ)
-    late: Sequence[Sequence[JobCost]] = ()
-    if costs:
-        late = costs.paid_after_deliveries(replace(where, since=yesterday, until=today))
+    recent = replace(where, since=yesterday, until=today)
+    jobs = costs.jobs(replace(recent, incomplete=True), limit=_MAX_READ) if costs else []
+    late = costs.paid_after_deliveries(recent) if costs else []
     bad = by_run(jobs, many_unanswered(night, failed_limits))
     known = {each.run for each in bad}
     if costs:
@@ -125,10 +117,7 @@ def read_problems(
 
 
 def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
-    """Describe the spec files that are broken, which Airflow shows as import errors.
-
-    :param only: the only spec of the page; empty: all.
-    """
+    """Describe the spec files that are broken, which Airflow shows as import errors."""
     may_read = reader.may_read_import_errors()
     for each in broken_specs() if may_read else ():
         name = Path(each.file).stem
@@ -274,10 +263,8 @@ def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
     """How jobs were cancelled; empty if that is unknown, or the user may not read it."""
     if found := who_cancelled(reader, jobs):
         return f"Cancelled {found}"
-    job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    if job is None or not (job.run_id and reader.may_read_audit(job.dag_id)):
-        return ""
-    marked = marked_failed(job.dag_id, job.run_id)
+    job = _cancelled_job(reader, jobs)
+    marked = marked_failed(job.dag_id, job.run_id) if job else None
     return f"The run was marked as failed {marked}" if marked else ""
 
 
@@ -286,9 +273,14 @@ def who_cancelled(reader: Reader, jobs: Sequence[JobCost]) -> DoneBy | None:
 
     None if that is unknown, or if the user may not read it.
     """
+    job = _cancelled_job(reader, jobs)
+    return cancelled_by(job) if job else None
+
+
+def _cancelled_job(reader: Reader, jobs: Sequence[JobCost]) -> JobFacts | None:
+    """The first job that was cancelled, if the user may read in the audit log who did it."""
     job = next((each.job for each in jobs if each.job.state == JobState.CANCELLED), None)
-    is_known = job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id)
-    return cancelled_by(job) if job and is_known else None
+    return job if job and job.dag_id and job.run_id and reader.may_read_audit(job.dag_id) else None
 
 
 def _failed_runs(reader: Reader, only: str, since: date) -> list[tuple[str, str]]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.sdk import conf
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from vertex_batch.observability.links import airflow_path
 from vertex_batch.ui import URL_PREFIX, numbers, words
 
 # Nothing but our own style sheet and script; only Airflow may show a page in a frame.
@@ -38,34 +35,27 @@ STATIC_FILES = {
 }
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """Fill in a template. Everything in it is escaped."""
     values = {"dag_id": "", "address": request.query_params, **values}
-    text = _templates(_airflow_path()).get_template(template).render(values)
+    text = _templates(airflow_path()).get_template(template).render(values)
     return HTMLResponse(text, status)
 
 
 def address_of(path: str) -> str:
     """The address of one of our pages, seen from outside."""
-    return f"{_airflow_path()}{URL_PREFIX}{path}"
+    return f"{airflow_path()}{URL_PREFIX}{path}"
 
 
-def static_file(name: str) -> Response | None:
-    """Read one of our own files; None if there is no such file."""
+def static_file(name: str) -> Response:
+    """Answer with one of our own files.
+
+    :raises HTTPException: there is no such file.
+    """
     if name not in STATIC_FILES:
-        return None
+        raise HTTPException(404)
     content = resources.files("vertex_batch.ui").joinpath("static", name).read_bytes()
     return Response(content, media_type=STATIC_FILES[name], headers={"Cache-Control": "private, max-age=300"})
-
-
-def secure(headers: Mapping[str, str]) -> dict[str, str]:
-    """Say which headers an answer still lacks."""
-    return {name: value for name, value in SECURITY_HEADERS.items() if name not in headers}
-
-
-def _airflow_path() -> str:
-    """The path below which Airflow is served, seen from outside."""
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
 def with_code(text: str) -> Markup:

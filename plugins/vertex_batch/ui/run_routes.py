@@ -1,4 +1,4 @@
-"""The route of one run."""
+"""The routes of one run, and of the bill of one job."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from vertex_batch.ui.bill_context import (
     rest_of_run,
 )
 from vertex_batch.ui.failures import main_reason
-from vertex_batch.ui.open_table import CostsIfAny
+from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
+from vertex_batch.ui.running.under_way import find_submission
 from vertex_batch.ui.runs.audit import marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
@@ -36,6 +37,8 @@ from vertex_batch.ui.spec_files import (
 from vertex_batch.ui.words import query
 
 router = APIRouter()
+
+_MAX_LISTED = 200
 
 
 @router.get("/run")
@@ -53,6 +56,7 @@ def run(
         return RedirectResponse(address_of(its_runs), 303)
     where = JobFilter(dag_id=dag_id, run_id=run_id)
     found = jobs_of_run(costs, dag_id, run_id)
+    listed = found[:_MAX_LISTED]
     whole = costs.bill(found[0].job.key) if costs and len(found) == 1 else None
     may_read_logs = reader.may_read_logs(dag_id)
     report = read_run(dag_id, run_id, with_reasons=may_read_logs)
@@ -68,14 +72,16 @@ def run(
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
     rest = rest_of_run(costs, found, deliveries)
+    no_bill = {"bill": None, "money": None, "rest": rest}
     return page(
         request,
         "run.html",
         clearings=cut_short,
         jobs=found,
+        listed=listed,
         total=add_totals(each.total for each in found),
-        marks=outside_expectation(costs, found) if costs else {},
-        delivered=delivered(costs, [[each] for each in found]) if costs else {},
+        marks=outside_expectation(costs, listed) if costs else {},
+        delivered=delivered(costs, [[each] for each in listed]) if costs else {},
         failed_limits=limits,
         report=report,
         notes=[as_of_now(each.reason, deliveries, rest.staying) for each in report.notes],
@@ -103,12 +109,27 @@ def run(
         run_days=run_days([(dag_id, run_id)], timezones()),
         dag_id=dag_id,
         run_id=run_id,
-        **{
-            "rest": rest,
-            **(
-                bill_context(reader, costs, whole, limits, rest)
-                if costs and whole
-                else {"bill": None, "money": None}
-            ),
-        },
+        **(bill_context(reader, costs, whole, limits, rest) if costs and whole else no_bill),
     )
+
+
+@router.get("/bill")
+def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named) -> Response:
+    found = costs.bill(key) if costs else None
+    if costs is None or found is None:
+        submission = find_submission(reader, key, costs)
+        if submission is None:
+            raise HTTPException(404)
+        # It has no bill yet; the page of its run shows how far it is.
+        its_run = query(dag_id=submission.dag_id, run_id=submission.run_id)
+        return RedirectResponse(f"{address_of('/run')}?{its_run}", 303)
+    # The same answer in both cases, so that a user who may not see a job does not learn that it exists.
+    if not reader.may_see(found.job.owner):
+        raise HTTPException(404)
+    key_of_run = found.job.dag_id, found.job.run_id
+    of_run = costs.deliveries_of_runs({key_of_run} if all(key_of_run) else ()).get(key_of_run, [])
+    rest = rest_of_run(costs, jobs_of_run(costs, *key_of_run), of_run, found.job.task_id)
+    deliveries = [each for each in of_run if each.is_of(found.job)]
+    of_bill = bill_context(reader, costs, found, failed_limits(), rest)
+    days = run_days([key_of_run], timezones())
+    return page(request, "bill.html", **of_bill, deliveries=deliveries, run_days=days)

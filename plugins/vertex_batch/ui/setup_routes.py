@@ -12,7 +12,7 @@ from typing import Annotated
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from vertex_batch.doctor import CheckedSetup, CheckStatus, SetupAccess, check_setup
 from vertex_batch.errors import ConfigurationError
@@ -21,15 +21,13 @@ from vertex_batch.hooks.cost_table import cost_table_url
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.specs import specs_folder
-from vertex_batch.ui.access import CurrentReader, Reader
-from vertex_batch.ui.consent import is_from_here, is_signed, sign
-from vertex_batch.ui.job_routes import read_form
+from vertex_batch.ui.access import CurrentReader, Reader, RefusedError
+from vertex_batch.ui.consent import Form, is_own_form, sign
 from vertex_batch.ui.render import page
 
 log = logging.getLogger(__name__)
 router = APIRouter()
 
-NO_CONNECTIONS, NOT_RUN = "may not see connections", "setup not checked"
 _ACTION = "setup"
 _SHARED_FOR, _SHOWN_FOR = timedelta(seconds=15), timedelta(minutes=10)
 _CHIPS = {
@@ -94,7 +92,10 @@ reports = SetupReports(_check)
 def _administrator(reader: CurrentReader) -> Reader:
     """A user who may see connections, since the report names hosts, projects and buckets."""
     if not get_auth_manager().is_authorized_connection(method="GET", user=reader.user):
-        raise HTTPException(403, NO_CONNECTIONS)
+        raise RefusedError(
+            "Access denied",
+            "Your role in Airflow may not see connections, so it may not check the setup either.",
+        )
     return reader
 
 
@@ -108,14 +109,13 @@ def setup(request: Request, reader: Administrator) -> Response:
 
 
 @router.post("/setup")
-def run_setup(
-    request: Request, reader: Administrator, form: Annotated[dict[str, str], Depends(read_form)]
-) -> Response:
+def run_setup(request: Request, reader: Administrator, form: Form) -> Response:
     """Run the checks and show the report. It is not in the event loop: FastAPI gives it a thread."""
-    here = (str(request.base_url), conf.get("api", "base_url", fallback="") or "")
-    is_own = is_signed(form.get("token", ""), reader.user_id, _ACTION)
-    if not is_own or not is_from_here(request.headers, here):
-        raise HTTPException(403, NOT_RUN)
+    if not is_own_form(request, form, reader.user_id, _ACTION):
+        raise RefusedError(
+            "Nothing was checked",
+            "The form is more than an hour old, or was not sent from this page. Open Setup again.",
+        )
     log.info("%s checks the setup", reader.name)
     return _page(request, reader, reports.make())
 

@@ -40,7 +40,11 @@ def read_limits(where: JobFilter) -> PageLimits:
     if name and where.team:
         return PageLimits()
     try:
-        return _of_spec(name) if name else PageLimits(_of_month(_team_budget(where.team)))
+        if not name:
+            return PageLimits(_of_month(_team_budget(where.team)))
+        spec = _specs().get(name)
+        budget = spec.budget.to_budget() if spec and spec.budget else None
+        return PageLimits(_of_month(budget), _many_failed(spec)) if spec else PageLimits()
     except SpecError as error:
         log.info("The pages show no limits: %s", error)
         return PageLimits()
@@ -71,13 +75,11 @@ def what_rest_needs(name: str, task_id: str) -> str:
     job = _job_of(name, task_id)
     if job is None:
         return f"add `{ROUNDS}` (and `results`, if it has none) to the spec"
-    if job.retry_rows:
-        return (
-            ""
-            if "transient" in job.retry_rows.reasons
-            else "add `transient` to `retry_rows.reasons` in the spec"
-        )
-    return job.how_to_retry_rows
+    if job.retry_rows is None:
+        return job.how_to_retry_rows
+    return (
+        "" if "transient" in job.retry_rows.reasons else "add `transient` to `retry_rows.reasons` in the spec"
+    )
 
 
 def result_options(name: str, job_name: str) -> tuple[Results, str | None] | None:
@@ -101,13 +103,6 @@ def _job_of(name: str, task_id: str) -> JobSpec | None:
     spec = _specs().get(name)
     group = task_id.partition(".")[0]
     return next((job for job in spec.jobs if not spec.grouped or job.name == group), None) if spec else None
-
-
-def _of_spec(name: str) -> PageLimits:
-    spec = _specs().get(name)
-    if spec is None:
-        return PageLimits()
-    return PageLimits(_of_month(spec.budget.to_budget() if spec.budget else None), _many_failed(spec))
 
 
 def _many_failed(spec: Spec) -> Decimal:

@@ -43,10 +43,7 @@ def state(name: str) -> str:
 
 
 def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
-    """Whether so many rows failed, or so many cannot be read, that a person should know.
-
-    :param many: from which share on.
-    """
+    """Whether so many rows failed, or so many cannot be read, that a person should know."""
     bad = rows.failed + rows.not_counted
     return bad > 0 and Decimal(bad) / rows.total >= many
 
@@ -131,10 +128,7 @@ def basis(item: LineItem) -> str:
 
 
 def explain_truncated(reasons: Mapping[str, int]) -> str:
-    """Say why answers were cut, and what to change; empty if none was.
-
-    :param reasons: the rows without a good answer, by reason.
-    """
+    """Say why answers were cut, and what to change; empty if none was."""
     cut = reasons.get(Reason.TRUNCATED, 0)
     if not cut:
         return ""

@@ -9,12 +9,13 @@ from vertex_batch.usage.files import input_facts as input_facts
 from vertex_batch.usage.files import output_files as output_files
 from vertex_batch.usage.files import resumed_output as resumed_output
 from vertex_batch.usage.files import scan_output as scan_output
+from vertex_batch.usage.files import scan_table as scan_table
 from vertex_batch.usage.models import canonical_model as canonical_model
 from vertex_batch.usage.models import is_billed_by_character as is_billed_by_character
 from vertex_batch.usage.models import is_tuned_model as is_tuned_model
-from vertex_batch.usage.progress import OnProgress as OnProgress
-from vertex_batch.usage.progress import Progress as Progress
-from vertex_batch.usage.progress import at_most_every as at_most_every
+from vertex_batch.usage.parallel import OnProgress as OnProgress
+from vertex_batch.usage.parallel import Progress as Progress
+from vertex_batch.usage.parallel import at_most_every as at_most_every
 from vertex_batch.usage.scan import Scanner as Scanner
 from vertex_batch.usage.scan import ScanOptions as ScanOptions
 from vertex_batch.usage.selfcheck import self_check as self_check

@@ -24,7 +24,7 @@ def read(predictions: list[Raw], row: Row[Any]) -> Reading | None:
 
     :param row: what was predicted; it holds the text.
     """
-    embeddings = [decode_prediction(each).embeddings for each in predictions if _is_object(each)]
+    embeddings = [decode_prediction(each).embeddings for each in predictions if bytes(each)[:1] == b"{"]
     if predictions and not any(embeddings):
         return None
     statistics = [each.statistics for each in embeddings if each and each.statistics]
@@ -50,7 +50,7 @@ def _characters(row: Row[Any]) -> int | None:
     return characters_of(content) + (characters_of(title) if isinstance(title, str) else 0)
 
 
-def _text_of(instance: Raw | UnsetType, content: Raw | UnsetType) -> tuple[Any, Any]:
+def _text_of(instance: Raw | UnsetType, content: Raw | UnsetType) -> tuple[object, object]:
     """The text that was embedded, and its title: of a file's row, or of a table's column."""
     if instance is not UNSET:
         inner = decode_anything(instance)
@@ -61,7 +61,3 @@ def _text_of(instance: Raw | UnsetType, content: Raw | UnsetType) -> tuple[Any, 
             return inner.get("content"), inner.get("title")
         return inner, None
     return (None if content is UNSET else decode_anything(content)), None
-
-
-def _is_object(raw: Raw) -> bool:
-    return bytes(raw)[:1] == b"{"

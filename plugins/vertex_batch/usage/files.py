@@ -1,17 +1,19 @@
-"""Which files of an output directory hold the rows, each row once."""
+"""Which files of an output directory hold the rows, each row once; and the rows of a table."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
+import msgspec
+
 from vertex_batch.errors import OutputMissingError
-from vertex_batch.storage import ObjectStorage, SourceObject, as_storage, path_of, read_lines
-from vertex_batch.usage.parallel import scan_files, scan_in_turn
-from vertex_batch.usage.progress import OnProgress
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, ScanOptions, ids_of
+from vertex_batch.storage import Lines, ObjectStorage, SourceObject, as_storage, path_of, read_lines
+from vertex_batch.usage.parallel import OnProgress, scan_files, scan_in_turn
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, Scanner, ScanOptions, ids_of
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
@@ -25,6 +27,13 @@ _SHARD = re.compile(
 _MAX_FOUND = 20
 _OUTPUT_FOLDER = "/prediction-"
 _PEEK_BYTES = 1 << 20
+# What a bill needs of a row of a table. The request, which is most of it, stays where it is; `content` is the
+# text of text embeddings, whose characters are billed, and `processed_time` decides which day's prices hold.
+COLUMNS = (
+    *("status", "response", "predictions", "error", "prediction", "result", "instance", "content"),
+    "processed_time",
+)
+_ROWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,6 @@ def is_increment(path: str) -> bool:
 def output_files(storage: ObjectStorage | Any, directory: str, job: str = "") -> OutputFiles:
     """List a directory and choose; raise `OutputMissingError` where there is nothing to read.
 
-    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``, with or without its scheme.
     """
     storage = as_storage(storage)
@@ -120,10 +128,8 @@ def scan_output(
 ) -> ScanResult:
     """Scan a job's output, streaming, in constant memory.
 
-    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``. Never build it: its time stamp cannot be known.
     :param processes: how many may read a large output.
-    :param options: see `ScanOptions`.
     :raises OutputMissingError: the directory holds no rows. An empty file gives 0 rows and a flag instead.
     """
     storage = as_storage(storage)
@@ -148,6 +154,24 @@ def with_notes(result: ScanResult, read: list[str], left_out: Iterable[str]) -> 
         beside = read[0].rpartition("/")[2]
         result.notes[f"not read beside {beside}: {', '.join(names[:_MAX_FOUND])}"] = 0
     return result
+
+
+def scan_table(rows: Iterable[Mapping[str, object]], name: str, options: ScanOptions) -> ScanResult:
+    """Scan the rows of a table, as BigQuery gives them, in constant memory; each is read as a line of a file.
+
+    :param rows: by column; `response` is an object, or its JSON in a text.
+    :param name: what problems are reported under; their line is the number of the row.
+    """
+    scanner = Scanner(options)
+    scanner.scan_lines(_lines(iter(rows)), name)
+    return with_notes(scanner.result(), [], [])
+
+
+def _lines(rows: Iterator[Mapping[str, object]]) -> Iterator[Lines]:
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        needed = ({name: row[name] for name in COLUMNS if name in row} for row in some)
+        yield Lines(b"".join(encode(row) + b"\n" for row in needed))
 
 
 def resumed_output(uris: Iterable[str]) -> str | None:

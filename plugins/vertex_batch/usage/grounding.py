@@ -8,7 +8,6 @@ Google Maps, web search for enterprises, and the caller's own data.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -79,7 +78,7 @@ def read_grounding(candidates: list[Candidate | None] | None, request: Raw | Uns
 
 
 def _read_metadata(
-    metadata: dict[str, Any], queries: dict[str, set[str]], sources: set[Kind], unknown: set[str]
+    metadata: dict[str, object], queries: dict[str, set[str]], sources: set[Kind], unknown: set[str]
 ) -> None:
     here: set[Kind] = set()
     for name, value in metadata.items():

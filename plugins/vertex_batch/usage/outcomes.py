@@ -27,13 +27,13 @@ class Reading:
     """
 
     model: Any = None
-    response_id: Any = None
+    response_id: object = None
     prompt_tokens: int = 0
     counts: list[tuple[int, int]] = field(default_factory=list)
     queries: int = 0
     characters: int | None = None
     notes: list[str] = field(default_factory=list)
-    processed_time: Any = None
+    processed_time: object = None
     wrapper: str = ""
 
 

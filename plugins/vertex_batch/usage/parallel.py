@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,12 +25,42 @@ from vertex_batch.storage import (
     lines_of,
     unpacked,
 )
-from vertex_batch.usage.progress import OnProgress, Progress
 from vertex_batch.usage.scan import Scanner, ScanOptions
 from vertex_batch.usage.types import RowProblem, ScanResult
 
 RANGE_BYTES = 32 << 20
 FETCHED_RANGE_BYTES = 64 << 20  # each begins with a wait for the object store
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scan has come."""
+
+    bytes_read: int
+    bytes_total: int
+    rows: int
+
+    def __str__(self) -> str:
+        percent = self.bytes_read * 100 // self.bytes_total if self.bytes_total else 100
+        return f"{percent} % of {self.bytes_total / 1e6:,.0f} MB, {self.rows:,} rows"
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def at_most_every(
+    seconds: float, report: OnProgress, clock: Callable[[], float] = time.monotonic
+) -> OnProgress:
+    """Limit progress reports to one every `seconds`, the first one after that time."""
+    last = clock()
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal last
+        if clock() - last >= seconds:
+            last = clock()
+            report(progress)
+
+    return on_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +88,6 @@ def scan_files(
 ) -> ScanResult:
     """Scan files as one output.
 
-    :param storage: an object store, or an fsspec filesystem.
     :param files: as they were listed; a path is looked up first.
     :param options: without `copies`, for which one process must read all rows (`scan_in_turn`).
     :param processes: the most processes; a daemonic process, which may not have children, does all the work.
@@ -80,7 +110,7 @@ def scan_files(
 
 
 def scan_in_turn(
-    outputs: Sequence[tuple[Any, Sequence[str | SourceObject]]],
+    outputs: Sequence[tuple[object, Sequence[str | SourceObject]]],
     options: ScanOptions,
     on_progress: OnProgress | None = None,
 ) -> ScanResult:

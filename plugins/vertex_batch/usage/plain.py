@@ -122,7 +122,7 @@ def _add_compiled(data: Block, meters: Meters) -> tuple[int, Left]:
     return count, [(place, bytes(data[start:end])) for place, start, end in left]
 
 
-def _add_decoded(lines: list[bytes], meters: Meters, is_copy: Callable[[Any], bool] | None) -> list[int]:
+def _add_decoded(lines: list[bytes], meters: Meters, is_copy: Callable[[object], bool] | None) -> list[int]:
     """Add the plain rows to their meters, and return the places of the other lines."""
     left: list[int] = []
     place, meter, model = -1, Meter("", 0), _NO_MODEL

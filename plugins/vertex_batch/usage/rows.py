@@ -201,6 +201,5 @@ decode_anything = msgspec.json.Decoder().decode
 
 @lru_cache(4096)
 def camel(name: str) -> str:
-    """Write the name of a field in camel case."""
     first, *others = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in others)

@@ -73,14 +73,6 @@ class JobName:
     project: str | None = None
     location: str | None = None
 
-    def matches(self, job: JobId) -> bool:
-        """Whether this may be the name of the given job."""
-        return (
-            self.job_id == job.id
-            and self.project in {None, job.project}
-            and self.location in {None, job.location}
-        )
-
     def check_agrees(self, project: str | None, location: str | None, consequence: str) -> None:
         """Check that the name agrees with a project and location that were given separately.
 
@@ -89,10 +81,7 @@ class JobName:
         :param consequence: what did not happen, such as "Nothing was cancelled".
         :raises ConfigurationError: they differ; the message names both.
         """
-        for what, said, named in (
-            ("project", project, self.project),
-            ("location", location, self.location),
-        ):
+        for what, said, named in (("project", project, self.project), ("location", location, self.location)):
             if said and named and said != named:
                 raise ConfigurationError(
                     f"The {what} is given as {said!r}, but the name of job {self.job_id} has {named!r}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,9 +19,9 @@ def build_request(
     uris: Sequence[str],
     output: str,
     display_name: str,
-    labels: Mapping[str, Any],
+    labels: Mapping[str, object],
     spec: str = "",
-    model_parameters: dict[str, Any] | None = None,
+    model_parameters: dict[str, object] | None = None,
 ) -> CreateJobRequest:
     """Build the request; the labels by which the job is found again are added when it is submitted.
 
@@ -35,7 +34,7 @@ def build_request(
     labelled = {name: str(value) for name, value in labels.items()}
     if spec:
         labelled[SPEC_LABEL] = label_value(spec)
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "display_name": display_name[:MAX_DISPLAY_NAME_CHARS],
         "model": full_model_name(model),
         "input_config": _input_config(list(uris)),
@@ -66,7 +65,7 @@ def full_model_name(model: str) -> str:
     return f"publishers/{publisher}/models/{name}"
 
 
-def _input_config(uris: list[str]) -> dict[str, Any]:
+def _input_config(uris: list[str]) -> dict[str, object]:
     tables = [uri for uri in uris if uri.startswith("bq://")]
     if tables and len(uris) > 1:
         message = f"A job reads one BigQuery table or Cloud Storage objects, not {uris}"
@@ -76,7 +75,7 @@ def _input_config(uris: list[str]) -> dict[str, Any]:
     return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}
 
 
-def _output_config(output: str) -> dict[str, Any]:
+def _output_config(output: str) -> dict[str, object]:
     if output.startswith("bq://"):
         return {"predictions_format": "bigquery", "bigquery_destination": {"output_uri": output}}
     # Vertex appends the slash itself; with it, the request compares equal to what it echoes.

@@ -71,13 +71,7 @@ class JobState(StrEnum):
 
 STATES_WITH_RESULTS = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
 TERMINAL_STATES = frozenset(
-    {
-        JobState.SUCCEEDED,
-        JobState.FAILED,
-        JobState.CANCELLED,
-        JobState.EXPIRED,
-        JobState.PARTIALLY_SUCCEEDED,
-    }
+    {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED}
 )
 DELETED = "DELETED"
 """On a bill: Vertex no longer had the job, so that its last state is not known. Vertex has no such state."""
@@ -114,8 +108,7 @@ class InputConfig(_Request):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.gcs_source is None) == (self.bigquery_source is None):
-            msg = "set exactly one of gcsSource and bigquerySource"
-            raise ValueError(msg)
+            raise ValueError("set exactly one of gcsSource and bigquerySource")
         return self
 
 
@@ -137,12 +130,11 @@ class OutputConfig(_Request):
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
         if (self.gcs_destination is None) == (self.bigquery_destination is None):
-            msg = "set exactly one of gcsDestination and bigqueryDestination"
-            raise ValueError(msg)
+            raise ValueError("set exactly one of gcsDestination and bigqueryDestination")
         return self
 
 
-def _known(kind: type[_Request], data: dict[str, Any]) -> dict[str, Any]:
+def _known(kind: type[_Request], data: dict[str, object]) -> dict[str, object]:
     names = {to_camel(name) for name in kind.model_fields}
     return {name: value for name, value in data.items() if name in names}
 
@@ -183,14 +175,13 @@ class CreateJobRequest(_Request):
         :raises ValueError: the job has no output folder.
         """
         if not job.output_directory:
-            msg = f"job {job.job_id} has no output folder that a job could resume"
-            raise ValueError(msg)
+            raise ValueError(f"job {job.job_id} has no output folder that a job could resume")
         source = GcsSource(uris=[f"{job.output_directory.rstrip('/')}/*.jsonl"])
         return cls.again(job).model_copy(update={"input_config": InputConfig(gcs_source=source)})
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """The JSON body with the API's own names, without unset fields."""
-        body: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
+        body: dict[str, object] = self.model_dump(by_alias=True, exclude_none=True)
         if not self.labels:
             del body["labels"]
         return body
@@ -242,12 +233,10 @@ class BatchPredictionJob(_Answer):
     name: str
     display_name: str = ""
     model: str = ""
-    model_version_id: str = ""
     raw_state: Annotated[str, Field(alias="state"), AfterValidator(_without_prefix)] = (
         JobState.UNSPECIFIED.value
     )
     error: Status | None = None
-    partial_failures: list[Status] = Field(default_factory=list)
     input_config: dict[str, Any] = Field(default_factory=dict)
     output_config: dict[str, Any] = Field(default_factory=dict)
     model_parameters: Any = None
@@ -328,7 +317,6 @@ class JobReference:
     input_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain data for XCom."""
         return {**asdict(self), "input_uris": list(self.input_uris)}
 
     @classmethod
@@ -337,10 +325,6 @@ class JobReference:
         values = known_fields(cls, data)
         values["input_uris"] = tuple(values.get("input_uris", ()))
         return cls(**values)
-
-    @property
-    def console_url(self) -> str:
-        return self.id.console_url
 
     @property
     def id(self) -> JobId:

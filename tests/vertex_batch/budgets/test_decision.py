@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from vertex_batch.budgets import (
     Account,
-    Budget,
     Guess,
     Limit,
     Payer,
@@ -193,9 +192,3 @@ def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estim
 def test_days_and_months_are_those_of_utc(period, now, start):
     found = period.starts(datetime.fromisoformat(now))
     assert found == (datetime.fromisoformat(start).astimezone(UTC) if start else None)
-
-
-def test_a_budget_travels_as_plain_data():
-    budget = Budget({Window.RUN: {Ruling.HOLD: Decimal("0.1")}}, Ruling.HOLD, ("ann",), timedelta(hours=2))
-    assert Budget.from_dict(budget.to_dict()) == budget
-    assert Budget.from_dict(Budget().to_dict()) == Budget()

@@ -182,7 +182,7 @@ def test_the_interval_holds_nine_times_in_ten_at_least(small, with_pictures):
             chance = random.Random(f"{shape} {seed}")
             objects = make(shape, with_pictures, chance)
             store = Store(objects)
-            rows = [sampling._place(data) for data in sampling._contents(store, objects)]
+            rows = [sampling._place(stream.read()) for _, stream in store.read_each(objects)]
             size = sum(item.size for item in objects)
             full = summarize(rows, Totals(size), RowReader(MODEL), complete=True)
             found, _ = look(objects, full.rows if seed % 2 else None)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from tests.builders import DELIVERED_TO, MORNING, a_delivery
-from vertex_batch.costs import CostTableSetupError, JobCost, JobFacts, JobFilter, RowCounts, Total, migrations
+from vertex_batch.costs import (
+    CostTable,
+    CostTableSetupError,
+    JobCost,
+    JobFacts,
+    JobFilter,
+    RowCounts,
+    Total,
+    migrations,
+)
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.deliveries import DeliverySums, paid_after
+from vertex_batch.costs.delivery_queries import select_sent_again
 from vertex_batch.vertex.labels import RETRY_LABEL
 
 NIGHT_RUN = JobFilter(dag_id="nightly", run_id="night")
@@ -119,6 +131,27 @@ def test_a_delivery_whose_file_was_replaced_names_the_latest_run_that_did_it(tab
         ("and again", "", "again"),
         ("night", "and again", ""),
     ]
+
+
+def test_what_is_at_an_address_is_the_latest_of_many_with_what_it_replaced(table):
+    for n in range(3):
+        at = MORNING + timedelta(hours=n)
+        table.record_delivery(a_delivery(run_id=f"run {n}", delivered_at=at), files_changed=True)
+    address = ("nightly", DELIVERED_TO)
+    found = table.current_deliveries([address, ("nightly", "gs://b/nothing.csv"), ("weekly", DELIVERED_TO)])
+    assert {key: (each.run_id, each.replaces) for key, each in found.items()} == {address: ("run 2", "run 1")}
+    assert table.current_deliveries([]) == {}
+
+
+def test_the_jobs_that_sent_rows_again_are_found_by_their_index(tmp_path):
+    """A busy DAG has 100,000 jobs, and the pages of each of its runs ask for these."""
+    CostTable(f"sqlite:///{tmp_path}/costs.db").migrate()
+    asked = select_sent_again("nightly", ["key"]).compile(
+        dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    with sqlite3.connect(tmp_path / "costs.db") as connection:
+        (step, *_) = connection.execute(f"EXPLAIN QUERY PLAN {asked}").fetchall()
+    assert "cost_jobs_retries" in step[-1]
 
 
 def test_the_last_night_adds_up_what_was_paid_for_wherever_it_was_put(table):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseNotifier
 
+from tests.builders import copy_first_job
 from tests.vertex_batch.costs.conftest import make_bill
 from vertex_batch.costs import CostTable
 from vertex_batch.errors import ConfigurationError
@@ -66,6 +67,13 @@ def test_it_adds_up_the_day_and_names_what_failed(context):
     assert text.startswith("Batch prediction jobs on 2026-11-21: 0.00155 USD, 2 jobs")
     assert "nightly: 0.00155 USD, 2 jobs, 2 of 22 rows failed" in text
     assert "nightly: FAILED job 2" in text
+
+
+def test_it_names_what_failed_on_a_day_of_many_jobs(context, table):
+    """The failed one is the last of them."""
+    later = datetime(2026, 11, 23, tzinfo=UTC)
+    copy_first_job(table, 1001, state="SUCCEEDED", recorded_at=later, day=date(2026, 11, 21))
+    assert "nightly: FAILED job 2" in digest(context)
 
 
 def test_it_names_lists_that_contradict_and_models_that_stop_with_their_successors_cost(context, table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from msgspec import structs
-from sqlalchemy import select
 
 from local.emulator.admin import Match, Order, Output, RowRule, Scenario, Step, Trait
+from tests.builders import copy_first_job
 from vertex_batch.costs import JobFilter
-from vertex_batch.costs.schema import jobs
 from vertex_batch.errors import StillRunningError
 from vertex_batch.operators import (
     AggregateTokenUsageOperator,
@@ -582,11 +581,7 @@ def test_answers_of_an_earlier_retry_are_delivered_however_many_jobs_were_record
     run.record()
     run.begin_retry_of_this_run()
     run.round(1)
-    with table.writing() as connection:
-        recorded = connection.execute(select(jobs).limit(1)).mappings().one()
-        later = {"labels": {}, "day": recorded["day"] + timedelta(1)}
-        rows = [{**recorded, **later, "job_id": f"9{n:05}"} for n in range(1001)]
-        connection.execute(jobs.insert(), rows)
+    copy_first_job(table, 1001, labels={}, day=date(2100, 1, 1))
     run.begin_retry_of_this_run()
     assert run.prepare(1) == []
     assert run.deliver()["delivered"] == 3

@@ -11,7 +11,6 @@ import fsspec
 import pytest
 
 from vertex_batch.errors import InputMissingError
-from vertex_batch.hooks.storage import InputStorage
 from vertex_batch.preflight import (
     Mode,
     PreflightError,
@@ -21,6 +20,7 @@ from vertex_batch.preflight import (
     listing_of,
     preflight,
 )
+from vertex_batch.storage import ObjectStorage
 
 LOG = logging.getLogger("test")
 GOOD = b'{"request": {"contents": [{"parts": [{"text": "x"}]}]}}\n'
@@ -37,8 +37,8 @@ def put(tmp_path):
     return put
 
 
-def storage() -> InputStorage:
-    return InputStorage(fsspec.filesystem("file"))
+def storage() -> ObjectStorage:
+    return ObjectStorage(fsspec.filesystem("file"))
 
 
 def test_a_good_input_passes_and_is_counted(put, caplog):

@@ -177,25 +177,6 @@ def test_split_rows_are_the_rows_of_the_input(storage, gcs, name):
     assert sorted(written.splitlines()) == sorted(plain.splitlines())
 
 
-def test_the_head_of_an_object_is_whole_rows_and_their_bytes(storage, gcs):
-    data = CONTENTS["large"][0]
-    gcs.put("gs://rows/head.jsonl", data)
-    gcs.put("gs://rows/head.jsonl.gz", gzip.compress(data))
-    gcs.put("gs://rows/bom.jsonl", b"\xef\xbb\xbf" + data)
-    head = storage.head("gs://rows/head.jsonl", 1 << 20)
-    assert data.startswith(head.data)
-    assert head.data.endswith(b"\n")
-    assert (1 << 20) - 1000 < len(head.data) == head.consumed
-    assert not head.is_whole
-    packed = storage.head("gs://rows/head.jsonl.gz", 1 << 20)
-    assert (packed.data, packed.consumed) == (head.data, None)
-    marked = storage.head("gs://rows/bom.jsonl", 1 << 20)
-    assert marked.consumed == len(marked.data) + 3
-    whole = storage.head("gs://rows/head.jsonl", 100 << 20)
-    assert (whole.data, whole.consumed, whole.is_whole) == (data, len(data), True)
-    assert storage.head("gs://rows/head.jsonl", 10).data == b""
-
-
 def test_a_stream_reads_exactly_as_many_bytes_as_asked_for(storage, gcs):
     data = CONTENTS["two-fetches-and-a-half"][0]
     gcs.put("gs://rows/exact.jsonl", data)

@@ -15,7 +15,7 @@ from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from local.emulator.script import Trait
 from tests.builders import input_rows
 from tests.vertex_batch.costs.conftest import make_bill, make_line
-from vertex_batch.budgets import Account, Ledger, Payer, Sums, Window
+from vertex_batch.budgets import Account, Budget, Ledger, Payer, Ruling, Sums, Window
 from vertex_batch.costs import CostTable, Total
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.inputs import InputPart, PartKind
@@ -74,7 +74,11 @@ def context(context):
 
 def a_task(limits: dict[str, dict[str, str]] | None = None, **money: Any) -> SubmitBatchPredictionJobOperator:
     unknown = money.pop("unknown", "warn")
-    budget = {"limits": limits, "unknown": unknown, **money.pop("budget", {})} if limits else None
+    amounts = {
+        Window(period): {Ruling(verdict): Decimal(usd) for verdict, usd in each.items()}
+        for period, each in (limits or {}).items()
+    }
+    budget = Budget(amounts, Ruling(unknown), **money.pop("budget", {})) if limits else None
     with DAG("nightly", schedule=None):
         return SubmitBatchPredictionJobOperator(
             task_id="submit",
@@ -329,7 +333,9 @@ def test_a_held_job_is_refused_where_no_one_can_approve_it(vertex, context):
 
 
 def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, asked, ledger):
-    task = a_task({"run": {"hold": "1"}}, budget={"approvers": ["7"], "approval_timeout_seconds": 3600})
+    task = a_task(
+        {"run": {"hold": "1"}}, budget={"approvers": ("7",), "approval_timeout": timedelta(hours=1)}
+    )
     kwargs = parked(task, context)
     (question,) = asked
     assert (question["ti_id"], question["params"]) == ("0190-of-this-try", {})
@@ -346,7 +352,7 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
 
 def test_a_held_job_waits_as_long_as_the_budget_says(vertex, context, asked):
     with pytest.raises(TaskAwaitingInput) as caught:
-        run(a_task({"run": {"hold": "1"}}, budget={"approval_timeout_seconds": 3600}), context)
+        run(a_task({"run": {"hold": "1"}}, budget={"approval_timeout": timedelta(hours=1)}), context)
     assert caught.value.timeout == timedelta(hours=1)
 
 

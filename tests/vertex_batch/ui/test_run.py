@@ -17,7 +17,7 @@ from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import insert, update
 
-from tests.builders import MORNING, a_delivery
+from tests.builders import MORNING, a_delivery, copy_first_job
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import Estimate
@@ -90,6 +90,17 @@ def test_what_failed_before_a_run_was_cleared_is_over_while_it_runs_again(pages)
         text = pages.get("/run", **RUN).text
         assert ("Failed at wait" in text) is is_shown
         assert "x beside" not in text
+
+
+def test_a_run_of_a_thousand_shards_has_the_sum_of_all_and_lists_some(pages):
+    paid = pages.record(run_id="tonight").total.amount
+    copy_first_job(pages.table, 999)
+    a_run("success")
+    page = pages.get("/run", **RUN)
+    shown = words(page.text)
+    assert f"{1000 * paid:,.0f} USD for 1,000 jobs" in shown
+    assert "The first 200 of 1,000 jobs." in shown
+    assert len(page.content) < 300_000
 
 
 def test_a_reason_is_shown_to_those_alone_who_may_read_the_log(pages):

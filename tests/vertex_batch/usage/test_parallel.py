@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from tests.builders import scan_file
 from vertex_batch.storage import lines_between
-from vertex_batch.usage.parallel import scan_files
-from vertex_batch.usage.progress import Progress, at_most_every
+from vertex_batch.usage.parallel import Progress, at_most_every, scan_files
 from vertex_batch.usage.scan import ScanOptions
 
 MODEL = "gemini-2.5-flash"

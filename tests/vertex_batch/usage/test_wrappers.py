@@ -7,8 +7,8 @@ import json
 import pytest
 
 from vertex_batch.usage import self_check
+from vertex_batch.usage.files import scan_table
 from vertex_batch.usage.scan import ScanOptions
-from vertex_batch.usage.tables import scan_table
 
 CLAUDE_USAGE = {
     "input_tokens": 700,

@@ -131,7 +131,7 @@ def test_a_reference_travels_as_plain_json_and_ignores_what_a_newer_version_adds
 
 
 def test_the_console_link_has_the_project_id():
-    url = JobReference("demo-project", "us-central1", "17").console_url
+    url = JobReference("demo-project", "us-central1", "17").id.console_url
     assert url == (
         "https://console.cloud.google.com/vertex-ai/locations/us-central1/batch-predictions/17?project=demo-project"
     )

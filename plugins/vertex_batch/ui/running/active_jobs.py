@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -63,19 +62,9 @@ def open_client(litellm_conn_id: str) -> BatchClient:
 
 
 class ActiveJobs:
-    """Caches the jobs of each place for some seconds. Of several concurrent users, one reads and others wait.
+    """Caches the jobs of each place for some seconds. Of several users, one reads and others wait."""
 
-    :param connect: opens a client for a connection.
-    :param clock: monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        connect: Callable[[str], BatchClient] = open_client,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._connect = connect
-        self._clock = clock
+    def __init__(self) -> None:
         self._kept: dict[ProxyPlace, tuple[float, Snapshot]] = {}
         self._ended: dict[JobId, BatchPredictionJob] = {}
         self._locks: dict[ProxyPlace, threading.Lock] = {}
@@ -87,16 +76,16 @@ class ActiveJobs:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
             read_at, reading = self._kept.get(place, (None, Snapshot()))
-            if read_at is None or self._clock() - read_at >= FRESH_SECONDS:
+            if read_at is None or time.monotonic() - read_at >= FRESH_SECONDS:
                 reading = self._read_jobs(place, reading)
-                self._kept[place] = (self._clock(), reading)
+                self._kept[place] = (time.monotonic(), reading)
             return reading
 
     def read_ended(self, place: ProxyPlace, job_id: JobId) -> BatchPredictionJob | None:
         """Read a job that is not active any more; None if Vertex does not answer. What has ended is kept."""
         if job_id not in self._ended:
             try:
-                with self._connect(place.litellm_conn_id) as client:
+                with open_client(place.litellm_conn_id) as client:
                     job = client.get(*job_id)
             except (VertexBatchError, AirflowException) as error:
                 log.warning("The cost pages cannot read job %s: %s", job_id, scrub(str(error)))
@@ -115,7 +104,7 @@ class ActiveJobs:
     def _read_jobs(self, place: ProxyPlace, earlier: Snapshot) -> Snapshot:
         query = f'labels.{DEPLOYMENT_LABEL}="{deployment_label(deployment())}" AND {HAS_NOT_ENDED}'
         try:
-            with self._connect(place.litellm_conn_id) as client:
+            with open_client(place.litellm_conn_id) as client:
                 found = tuple(islice(client.list(place.project, place.location, filter=query), MAX_JOBS))
         except (VertexBatchError, AirflowException) as error:
             log.warning("The cost pages cannot read the jobs in %s: %s", place, scrub(str(error)))

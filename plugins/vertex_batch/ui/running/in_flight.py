@@ -155,7 +155,9 @@ def project_cost(
         nothing = Total(Decimal(0), complete=True)
         return RunningEstimate(nothing, nothing, "no row had finished")
     known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
-    if known and expected and expected.rows and expected.has_history:
+    if each.has_ended and not known:
+        return RunningEstimate(None, None, "the bill says what it cost")
+    if expected and expected.rows and (expected.has_history or not known):
         complete, basis = expected.expected.complete, "expected when it was submitted"
         per_row = expected.expected.amount / expected.rows
         usual = expected.expected
@@ -166,12 +168,6 @@ def project_cost(
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
         ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing or 0 for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
-    elif each.has_ended:
-        return RunningEstimate(None, None, "the bill says what it cost")
-    elif expected and expected.rows:
-        complete, basis = expected.expected.complete, "expected when it was submitted"
-        per_row = expected.expected.amount / expected.rows
-        usual = expected.expected
     else:
         return RunningEstimate(None, None, "no earlier bill of this DAG and model")
     if each.has_ended:

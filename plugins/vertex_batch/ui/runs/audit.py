@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from airflow.models.log import Log
 from airflow.utils.session import create_session
@@ -45,7 +44,9 @@ def cancelled_by(job: JobFacts) -> DoneBy | None:
     return _latest(job.dag_id, job.run_id, lambda extra: extra.get("job") == name, CANCEL_EVENT)
 
 
-def _latest(dag_id: str, run_id: str, is_it: Callable[[dict[str, Any]], bool], *events: str) -> DoneBy | None:
+def _latest(
+    dag_id: str, run_id: str, is_it: Callable[[dict[str, object]], bool], *events: str
+) -> DoneBy | None:
     asked = (
         select(Log.owner, Log.dttm, Log.extra)
         .where(Log.dag_id == dag_id, Log.run_id == run_id, Log.event.in_(events))
@@ -57,7 +58,7 @@ def _latest(dag_id: str, run_id: str, is_it: Callable[[dict[str, Any]], bool], *
     return next((DoneBy(str(row.owner), row.dttm) for row in found if is_it(_object(row.extra))), None)
 
 
-def _object(text: str | None) -> dict[str, Any]:
+def _object(text: str | None) -> dict[str, object]:
     try:
         value = json.loads(text or "")
     except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vertex_batch.costs import JobCost, Total, add_totals
+from vertex_batch.costs import JobCost, Total, about, add_totals
 from vertex_batch.ui import numbers
 from vertex_batch.ui.words import at_least
 from vertex_batch.vertex.names import JobId
@@ -78,7 +78,7 @@ class Clearing:
 
     @staticmethod
     def _estimated(total: Total | None, form: str) -> str:
-        return _usd(total, lambda amount: numbers.about(amount.amount), form)
+        return _usd(total, lambda amount: about(amount.amount), form)
 
 
 def latest_jobs(jobs: Sequence[JobCost]) -> list[JobCost]:
@@ -90,7 +90,6 @@ def latest_jobs(jobs: Sequence[JobCost]) -> list[JobCost]:
 def clearings(jobs: Sequence[JobCost], expected: Mapping[JobId, Total]) -> list[Clearing]:
     """One for each submit task whose last jobs ended without all results.
 
-    :param jobs: of a run.
     :param expected: what jobs were expected to cost when they were submitted.
     """
     by_task: dict[str, list[JobCost]] = {}

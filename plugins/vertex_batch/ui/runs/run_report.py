@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -169,7 +168,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
 
 def _end(
     task: Row[str, int, str | None, datetime | None, str | None],
-    outcomes: Mapping[tuple[str, int], Mapping[str, Any]],
+    outcomes: Mapping[tuple[str, int], Mapping[str, object]],
 ) -> EndedTask:
     outcome = outcomes.get((task.task_id, task.map_index), {})
     reason, operator = str(outcome.get("message", "")), str(task.operator or "")
@@ -207,7 +206,9 @@ def record_log(job: JobFacts) -> TaskLog | None:
     return TaskLog(*max(around, key=lambda each: each[:2])[2]) if around else None
 
 
-def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+def _stored_values(
+    session: Session, run: int, key: str
+) -> Iterator[tuple[tuple[str, int], dict[str, object]]]:
     """What the tasks of a run have stored under a key, by task id and map index."""
     asked = (
         select(XComModel.value, XComModel.task_id, XComModel.map_index)
@@ -224,7 +225,7 @@ def _stored_values(session: Session, run: int, key: str) -> Iterator[tuple[tuple
             yield (row.task_id, row.map_index), value
 
 
-def _projections(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _projections(results: Sequence[dict[str, object]]) -> Iterator[str]:
     for each in results:
         projection = each.get("projection")
         if "sample" in each and isinstance(projection, dict) and "text" in projection:

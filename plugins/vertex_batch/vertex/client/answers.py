@@ -13,16 +13,7 @@ from typing import Any, NoReturn
 import httpx
 from pydantic import ValidationError
 
-from vertex_batch.errors import (
-    AmbiguousSubmitError,
-    AnswerLostError,
-    ApiError,
-    FieldAddedError,
-    Operation,
-    ProxyUnreachableError,
-    UnexpectedAnswerError,
-    scrub,
-)
+from vertex_batch import errors
 from vertex_batch.vertex.client.failures import classify, leaves_create_unknown, read_failure
 from vertex_batch.vertex.client.requests import SPEND_PAGE_ROWS, ApiRequest
 from vertex_batch.vertex.resource import BatchPredictionJob
@@ -61,7 +52,7 @@ def _refuse(
         message = f"not a JSON object: {message}"
     if "location" in headers:
         message = f"redirect to {headers['location']}"
-    if kind is FieldAddedError and headers.get(_KEY_TPM_LIMIT, "").isdecimal():
+    if kind is errors.FieldAddedError and headers.get(_KEY_TPM_LIMIT, "").isdecimal():
         message = f"{message} (the key has tpm_limit {headers[_KEY_TPM_LIMIT]})"
     call_id = headers.get("x-litellm-call-id", "")
     _fail(
@@ -69,8 +60,8 @@ def _refuse(
         kind,
         unknown=leaves_create_unknown(status, failure),
         http_status=status,
-        status=scrub(failure.status, secret),
-        message=scrub(message, secret),
+        status=errors.scrub(failure.status, secret),
+        message=errors.scrub(message, secret),
         retry_after_seconds=_retry_after_seconds(headers, failure.message),
         call_id=call_id if _CALL_ID.fullmatch(call_id) else "",
     )
@@ -86,28 +77,28 @@ def _json_object(body: bytes) -> JsonObject | None:
 
 def _fail(
     request: ApiRequest,
-    kind: type[ApiError],
+    kind: type[errors.ApiError],
     *,
     unknown: bool = True,
     cause: Exception | None = None,
     **facts: Any,
 ) -> NoReturn:
     """Raise an error of this kind, or an `AmbiguousSubmitError` if the outcome of a create is unknown."""
-    unknown = unknown and request.operation is Operation.CREATE
+    unknown = unknown and request.operation is errors.Operation.CREATE
     facts["source"] = request.source
     error = kind(request.operation, request.target, may_have_submitted=unknown, **facts)
     error.__cause__ = cause
     if not unknown:
         raise error
     facts["message"] = f"{kind.what}: {error.message}" if error.message else kind.what
-    raise AmbiguousSubmitError(request.operation, request.target, **facts) from error
+    raise errors.AmbiguousSubmitError(request.operation, request.target, **facts) from error
 
 
 def fail_in_transport(
     request: ApiRequest, base_url: str, error: httpx.HTTPError, secret: str = ""
 ) -> NoReturn:
     """Raise the error for a broken connection. It depends on whether the request had been sent."""
-    reason = scrub(_first_words(error), secret)
+    reason = errors.scrub(_first_words(error), secret)
     not_sent = (
         httpx.ConnectError,
         httpx.ConnectTimeout,
@@ -117,8 +108,8 @@ def fail_in_transport(
     )
     if isinstance(error, not_sent):
         message = f"{base_url}: {reason}"
-        _fail(request, ProxyUnreachableError, unknown=False, cause=error, message=message)
-    _fail(request, AnswerLostError, cause=error, message=f"{type(error).__name__}: {reason}")
+        _fail(request, errors.ProxyUnreachableError, unknown=False, cause=error, message=message)
+    _fail(request, errors.AnswerLostError, cause=error, message=f"{type(error).__name__}: {reason}")
 
 
 def _first_words(error: BaseException) -> str:
@@ -163,7 +154,7 @@ class Page:
 
     jobs: tuple[BatchPredictionJob, ...]
     next_token: str
-    unreadable: Mapping[str, UnexpectedAnswerError] = field(default_factory=dict)
+    unreadable: Mapping[str, errors.UnexpectedAnswerError] = field(default_factory=dict)
 
 
 def read_job(request: ApiRequest, answer: object) -> BatchPredictionJob:
@@ -195,18 +186,18 @@ def read_page(request: ApiRequest, answer: JsonObject) -> Page:
 def read_page_leniently(request: ApiRequest, answer: JsonObject) -> Page:
     """Read a page of jobs, and set aside the entries that are not jobs, so that the others can be used."""
     jobs: list[BatchPredictionJob] = []
-    unreadable: dict[str, UnexpectedAnswerError] = {}
+    unreadable: dict[str, errors.UnexpectedAnswerError] = {}
     entries, token = _entries(request, answer)
     for entry in entries:
         try:
             jobs.append(read_job(request, entry))
-        except UnexpectedAnswerError as error:
+        except errors.UnexpectedAnswerError as error:
             name = entry.get("name") if isinstance(entry, dict) else None
             unreadable[str(name).rpartition("/")[2]] = error
     return Page(tuple(jobs), token, unreadable)
 
 
-def _entries(request: ApiRequest, answer: JsonObject) -> tuple[list[Any], str]:
+def _entries(request: ApiRequest, answer: JsonObject) -> tuple[list[object], str]:
     entries, token = answer.get("batchPredictionJobs"), answer.get("nextPageToken", "")
     if entries is None and answer.keys() <= _EMPTY_PAGE_KEYS:
         entries = []
@@ -220,12 +211,10 @@ def read_nothing(_request: ApiRequest, _answer: JsonObject) -> None:
 
 
 def read_object(_request: ApiRequest, answer: JsonObject) -> JsonObject:
-    """Return the object unchanged."""
     return answer
 
 
 def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
-    """Read ``GET /model/info``."""
     models = answer.get("data")
     if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
         _unexpected(request, "not a list of models")
@@ -245,7 +234,6 @@ class SpendPage:
 
 
 def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
-    """Read a page of ``GET /spend/logs/v2``."""
     rows, pages = answer.get("data"), answer.get("total_pages")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         _unexpected(request, "not a list of spend logs")
@@ -262,7 +250,7 @@ def next_token(request: ApiRequest, page: Page, seen: set[str]) -> str:
     :raises UnexpectedAnswerError: the pages repeat, so the list cannot be read to its end.
     """
     if page.next_token in seen:
-        raise UnexpectedAnswerError(
+        raise errors.UnexpectedAnswerError(
             request.operation,
             request.target,
             message="the same nextPageToken came twice, so the list never ends",
@@ -274,4 +262,4 @@ def next_token(request: ApiRequest, page: Page, seen: set[str]) -> str:
 
 
 def _unexpected(request: ApiRequest, message: str, cause: Exception | None = None) -> NoReturn:
-    _fail(request, UnexpectedAnswerError, cause=cause, http_status=200, message=message)
+    _fail(request, errors.UnexpectedAnswerError, cause=cause, http_status=200, message=message)

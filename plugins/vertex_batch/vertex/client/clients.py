@@ -18,7 +18,14 @@ from tenacity import (
 )
 
 from vertex_batch import __version__
-from vertex_batch.errors import ApiError, ProxyRateLimitError, ResourceExhaustedError, TransientError, quoted
+from vertex_batch.errors import (
+    ApiError,
+    Operation,
+    ProxyRateLimitError,
+    ResourceExhaustedError,
+    TransientError,
+    quoted,
+)
 from vertex_batch.vertex.client.answers import (
     JsonObject,
     Page,
@@ -158,11 +165,12 @@ class BatchClient(_Client):
 
     def model_info(self) -> Models:
         """Read the proxy's models and their prices, as far as the key may see them."""
-        return self._call(self._build.model_info(), read_models)
+        return self._call(self._build.of_proxy(Operation.MODEL_INFO, "/model/info"), read_models)
 
     def price_map(self) -> JsonObject:
         """Read the proxy's public price map: some 2 MB, model name -> prices."""
-        return self._call(self._build.price_map(), read_object)
+        path = "/public/litellm_model_cost_map"
+        return self._call(self._build.of_proxy(Operation.PRICE_MAP, path), read_object)
 
     def spend_logs(self, since: datetime, until: datetime) -> Iterator[JsonObject]:
         """Read every row that the proxy has recorded for batches, with one page in memory at a time.
@@ -177,18 +185,19 @@ class BatchClient(_Client):
 
     def user_info(self) -> JsonObject:
         """Read the user of the key, with `user_role`."""
-        return self._call(self._build.user_info(), read_object)
+        return self._call(self._build.of_proxy(Operation.USER_INFO, "/v2/user/info"), read_object)
 
     def key_info(self) -> JsonObject:
         """Read the proxy's record of the key: its budget, spend and expiry, without the key."""
-        return self._call(self._build.key_info(), read_object)
+        return self._call(self._build.of_proxy(Operation.KEY_INFO, "/key/info"), read_object)
 
     def readiness(self, *, details: bool) -> JsonObject:
         """Read whether the proxy is ready.
 
         :param details: include its version, which it shows only to admins.
         """
-        return self._call(self._build.readiness(details=details), read_object)
+        path = "/health/readiness/details" if details else "/health/readiness"
+        return self._call(self._build.of_proxy(Operation.READINESS, path), read_object)
 
     def _call(self, request: ApiRequest, read: Read[T]) -> T:
         if request.may_repeat:

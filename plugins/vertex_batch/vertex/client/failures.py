@@ -17,32 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
-from vertex_batch.errors import (
-    AccessRefusedError,
-    AdminKeyRequiredError,
-    ApiError,
-    BadKeyError,
-    FailedPreconditionError,
-    FieldAddedError,
-    InternalServerError,
-    InvalidArgumentError,
-    KeyBudgetExceededError,
-    ModelNotAllowedError,
-    NoCredentialError,
-    NotFoundError,
-    OwnerBlockedError,
-    PermissionDeniedError,
-    ProxyInternalError,
-    ProxyRateLimitError,
-    ResourceExhaustedError,
-    RouteNotAllowedError,
-    RouteNotFoundError,
-    ServiceUnavailableError,
-    UnexpectedAnswerError,
-    UpstreamUnreachableError,
-)
+from vertex_batch import errors
 from vertex_batch.vertex.client.requests import ApiRequest
 
 # Enough for every envelope that we know; an HTML page may be long.
@@ -55,56 +31,56 @@ _KEY_TYPES = {"token_not_found_in_db", "expired_key"}
 _UNKNOWN_FIELD = re.compile(r"Unknown name \"(\w{1,100})\"")
 _CLIENT_CLOSED = 499
 
-_BY_GOOGLE: dict[int, type[ApiError]] = {
-    400: InvalidArgumentError,
-    401: PermissionDeniedError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    429: ResourceExhaustedError,
-    500: InternalServerError,
-    501: InternalServerError,
+_BY_GOOGLE: dict[int, type[errors.ApiError]] = {
+    400: errors.InvalidArgumentError,
+    401: errors.PermissionDeniedError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    429: errors.ResourceExhaustedError,
+    500: errors.InternalServerError,
+    501: errors.InternalServerError,
 }
-_BY_PROXY: dict[int, type[ApiError]] = {
-    400: InvalidArgumentError,
-    401: AccessRefusedError,
-    403: RouteNotAllowedError,
-    404: RouteNotFoundError,
-    405: RouteNotFoundError,
-    429: ProxyRateLimitError,
-    500: UpstreamUnreachableError,
+_BY_PROXY: dict[int, type[errors.ApiError]] = {
+    400: errors.InvalidArgumentError,
+    401: errors.AccessRefusedError,
+    403: errors.RouteNotAllowedError,
+    404: errors.RouteNotFoundError,
+    405: errors.RouteNotFoundError,
+    429: errors.ProxyRateLimitError,
+    500: errors.UpstreamUnreachableError,
 }
 # The proxy's messages, for answers whose status and type do not say what is wrong.
-_BY_WORDS: tuple[tuple[re.Pattern[str], type[ApiError]], ...] = (
-    (re.compile(r"Budget has been exceeded"), KeyBudgetExceededError),
-    (re.compile(r"^No Vertex AI credential"), NoCredentialError),
-    (re.compile(r"is not allowed in request body"), InvalidArgumentError),
+_BY_WORDS: tuple[tuple[re.Pattern[str], type[errors.ApiError]], ...] = (
+    (re.compile(r"Budget has been exceeded"), errors.KeyBudgetExceededError),
+    (re.compile(r"^No Vertex AI credential"), errors.NoCredentialError),
+    (re.compile(r"is not allowed in request body"), errors.InvalidArgumentError),
     (
         re.compile(r"Only proxy admin can be used|only for MASTER KEY|is an admin only route"),
-        AdminKeyRequiredError,
+        errors.AdminKeyRequiredError,
     ),
     (
         re.compile(r"\b(Team|Project|User|Organization)=\S+ (is blocked|has been deactivated)"),
-        OwnerBlockedError,
+        errors.OwnerBlockedError,
     ),
     (
         re.compile(
             r"Key is blocked|LiteLLM Virtual Key expected|No api key passed|Malformed API Key"
             r"|Invalid proxy server token passed"
         ),
-        BadKeyError,
+        errors.BadKeyError,
     ),
 )
 # Answers of a server in between. An ingress's answer while the proxy restarts is not a reason to give up a
 # running job. A 404 that is not Google's says nothing about the job: to read it as "the job is gone" would
 # mean paying twice.
-_BY_INTERMEDIARY: dict[int, type[ApiError]] = {
-    400: UnexpectedAnswerError,
-    401: AccessRefusedError,
-    403: UnexpectedAnswerError,
-    404: UnexpectedAnswerError,
-    405: UnexpectedAnswerError,
-    429: ProxyRateLimitError,
-    500: InternalServerError,
+_BY_INTERMEDIARY: dict[int, type[errors.ApiError]] = {
+    400: errors.UnexpectedAnswerError,
+    401: errors.AccessRefusedError,
+    403: errors.UnexpectedAnswerError,
+    404: errors.UnexpectedAnswerError,
+    405: errors.UnexpectedAnswerError,
+    429: errors.ProxyRateLimitError,
+    500: errors.InternalServerError,
 }
 
 
@@ -135,7 +111,9 @@ def read_failure(body: bytes) -> Failure:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return Failure(_origin_of_text(body), _plain_text(body))
+        # What LiteLLM's web framework answers to an uncaught exception.
+        is_proxy = body.strip() == b"Internal Server Error"
+        return Failure(Answerer.PROXY if is_proxy else Answerer.UNKNOWN, _plain_text(body))
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if isinstance(data, dict):
@@ -146,7 +124,7 @@ def read_failure(body: bytes) -> Failure:
     return Failure(Answerer.UNKNOWN, _plain_text(body))
 
 
-def _read_envelope(error: dict[str, Any]) -> Failure:
+def _read_envelope(error: dict[str, object]) -> Failure:
     code, kind, status = error.get("code"), error.get("type"), error.get("status")
     message = _words(error.get("message", ""))
     if isinstance(code, int) and not isinstance(code, bool) and not isinstance(kind, str):
@@ -155,11 +133,6 @@ def _read_envelope(error: dict[str, Any]) -> Failure:
     if isinstance(kind, str):
         return Failure(Answerer.PROXY, message, kind if _PROXY_TYPE.fullmatch(kind) else "")
     return Failure(Answerer.UNKNOWN, message)
-
-
-def _origin_of_text(body: bytes) -> Answerer:
-    # What LiteLLM's web framework answers to an uncaught exception.
-    return Answerer.PROXY if body.strip() == b"Internal Server Error" else Answerer.UNKNOWN
 
 
 def _words(value: object) -> str:
@@ -171,14 +144,14 @@ def _plain_text(body: bytes) -> str:
     return " ".join(_TAGS.sub(" ", text).split()) or "(empty body)"
 
 
-def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
+def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[errors.ApiError]:
     """Choose the error class for an answer without a usable result."""
     if http_status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT}:
-        return RouteNotFoundError
+        return errors.RouteNotFoundError
     if http_status < HTTPStatus.BAD_REQUEST:
-        return UnexpectedAnswerError
+        return errors.UnexpectedAnswerError
     if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and not request.operation.is_answered_by_google:
-        return ProxyInternalError
+        return errors.ProxyInternalError
     if failure.origin is Answerer.GOOGLE:
         return _google_made(http_status, failure, request)
     if failure.origin is Answerer.PROXY:
@@ -186,13 +159,13 @@ def classify(http_status: int, failure: Failure, request: ApiRequest) -> type[Ap
     return _BY_INTERMEDIARY.get(http_status) or _by_class(http_status)
 
 
-def _google_made(http_status: int, failure: Failure, request: ApiRequest) -> type[ApiError]:
+def _google_made(http_status: int, failure: Failure, request: ApiRequest) -> type[errors.ApiError]:
     if http_status == HTTPStatus.BAD_REQUEST and _has_added_field(failure.message, request):
-        return FieldAddedError
+        return errors.FieldAddedError
     if http_status == HTTPStatus.BAD_REQUEST and failure.status == "FAILED_PRECONDITION":
-        return FailedPreconditionError
+        return errors.FailedPreconditionError
     if http_status == HTTPStatus.CONFLICT and failure.status == "ABORTED":
-        return ServiceUnavailableError
+        return errors.ServiceUnavailableError
     return _BY_GOOGLE.get(http_status) or _by_class(http_status)
 
 
@@ -212,15 +185,15 @@ def _names(value: object) -> set[str]:
     return set()
 
 
-def _proxy_made(http_status: int, failure: Failure) -> type[ApiError]:
+def _proxy_made(http_status: int, failure: Failure) -> type[errors.ApiError]:
     kind = failure.status
     if kind == "budget_exceeded":
-        return KeyBudgetExceededError
+        return errors.KeyBudgetExceededError
     if kind.endswith("_model_access_denied"):
-        return ModelNotAllowedError
+        return errors.ModelNotAllowedError
     if kind in _KEY_TYPES or (kind == "no_db_connection" and http_status == HTTPStatus.BAD_REQUEST):
         # Without a database the proxy knows only the master key, and answers "No connected db." to any other.
-        return BadKeyError
+        return errors.BadKeyError
     if http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
         for words, error in _BY_WORDS:
             if words.search(failure.message):
@@ -228,13 +201,13 @@ def _proxy_made(http_status: int, failure: Failure) -> type[ApiError]:
     return _BY_PROXY.get(http_status) or _by_class(http_status)
 
 
-def _by_class(http_status: int) -> type[ApiError]:
+def _by_class(http_status: int) -> type[errors.ApiError]:
     if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or http_status in {
         HTTPStatus.REQUEST_TIMEOUT,
         _CLIENT_CLOSED,
     }:
-        return ServiceUnavailableError
-    return InvalidArgumentError
+        return errors.ServiceUnavailableError
+    return errors.InvalidArgumentError
 
 
 def leaves_create_unknown(http_status: int, failure: Failure) -> bool:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from vertex_batch.errors import ConfigurationError, Operation, SettingsSource
@@ -36,7 +35,7 @@ class ApiRequest:
     path: str
     target: str
     params: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Any] | None = None
+    json: Mapping[str, object] | None = None
     source: SettingsSource = field(default_factory=SettingsSource)
 
     @property
@@ -88,22 +87,11 @@ class RequestBuilder:
         path, target = self._job(project, location, job_id)
         return self._request(Operation.CANCEL, "POST", f"{path}:cancel", target, json={})
 
-    def model_info(self) -> ApiRequest:
-        return self._request(Operation.MODEL_INFO, "GET", "/model/info", self._config.base_url)
-
-    def user_info(self) -> ApiRequest:
-        return self._request(Operation.USER_INFO, "GET", "/v2/user/info", self._config.base_url)
-
-    def key_info(self) -> ApiRequest:
-        return self._request(Operation.KEY_INFO, "GET", "/key/info", self._config.base_url)
-
-    def readiness(self, *, details: bool) -> ApiRequest:
-        path = "/health/readiness/details" if details else "/health/readiness"
-        return self._request(Operation.READINESS, "GET", path, self._config.base_url)
-
-    def price_map(self) -> ApiRequest:
-        path = "/public/litellm_model_cost_map"
-        return self._request(Operation.PRICE_MAP, "GET", path, self._config.base_url)
+    def of_proxy(
+        self, operation: Operation, path: str, params: Mapping[str, str] | None = None
+    ) -> ApiRequest:
+        """A question to the proxy itself."""
+        return self._request(operation, "GET", path, self._config.base_url, params=params)
 
     def spend_logs(self, since: datetime, until: datetime, page: int) -> ApiRequest:
         params = {
@@ -114,8 +102,7 @@ class RequestBuilder:
             "page": str(page),
             "page_size": str(SPEND_PAGE_ROWS),
         }
-        target = self._config.base_url
-        return self._request(Operation.SPEND_LOGS, "GET", "/spend/logs/v2", target, params=params)
+        return self.of_proxy(Operation.SPEND_LOGS, "/spend/logs/v2", params)
 
     def _request(
         self,
@@ -125,7 +112,7 @@ class RequestBuilder:
         target: str,
         *,
         params: Mapping[str, str] | None = None,
-        json: Mapping[str, Any] | None = None,
+        json: Mapping[str, object] | None = None,
     ) -> ApiRequest:
         return ApiRequest(operation, method, path, target, params or {}, json, self._config.source)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from vertex_batch.errors import ApiError
 from vertex_batch.vertex.proxy_versions import malicious_notice, version_in
@@ -21,7 +21,7 @@ class ReadinessClient(Protocol):
 
     proxy_version: str
 
-    def readiness(self, *, details: bool) -> Mapping[str, Any]: ...
+    def readiness(self, *, details: bool) -> Mapping[str, object]: ...
 
 
 def find_version(client: ReadinessClient) -> str:

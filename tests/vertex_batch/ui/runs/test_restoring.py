@@ -69,6 +69,10 @@ def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, st
             {"delivered_at": CREATED, "exceptions": 2, "retry_of": "first run"},
             f"stay at {{}}; 2 of its rows {HAVE} these again, {COMMAND} 'first run'`.",
         ),
+        (
+            {"delivered_at": CREATED, "exceptions": 2, "job_name": "one"},
+            f"stay at {{}}; 2 of its rows {HAVE} these again, {COMMAND} later --job one`.",
+        ),
         # This run was cleared since: its last jobs have other rows without an answer.
         (
             {"run_id": "night", "delivered_at": CREATED, "exceptions": 2},

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, Operation
 from vertex_batch.vertex.client import ProxyConfig
 from vertex_batch.vertex.client.requests import RequestBuilder
 from vertex_batch.vertex.resource import CreateJobRequest
@@ -32,11 +32,6 @@ def builder(**settings) -> RequestBuilder:
         (builder().get(*PLACE, "17"), ("GET", f"{BASE}/batchPredictionJobs/17")),
         (builder().list(*PLACE, "", 100, ""), ("GET", f"{BASE}/batchPredictionJobs")),
         (builder().cancel(*PLACE, "17"), ("POST", f"{BASE}/batchPredictionJobs/17:cancel")),
-        (builder().model_info(), ("GET", "/model/info")),
-        (builder().user_info(), ("GET", "/v2/user/info")),
-        (builder().readiness(details=False), ("GET", "/health/readiness")),
-        (builder().readiness(details=True), ("GET", "/health/readiness/details")),
-        (builder().price_map(), ("GET", "/public/litellm_model_cost_map")),
     ],
     ids=lambda value: str(getattr(value, "operation", "")),
 )
@@ -52,7 +47,7 @@ def test_the_documented_route_is_the_one_with_the_short_prefix():
 def test_only_a_create_and_a_probe_are_not_repeated():
     build = builder()
     assert not build.create(*PLACE, JOB).may_repeat
-    assert not build.readiness(details=True).may_repeat
+    assert not build.of_proxy(Operation.READINESS, "/health/readiness").may_repeat
     assert build.cancel(*PLACE, "1").may_repeat
 
 
