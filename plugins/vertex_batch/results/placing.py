@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from vertex_batch.errors import ConfigurationError, TransientError
+from vertex_batch.errors import ConfigurationError, InputChangedError, TransientError
 from vertex_batch.results.comparing import Earlier, Manifest
 from vertex_batch.specs.results import FORMATS
 from vertex_batch.storage import ObjectStorage
@@ -28,14 +29,22 @@ ABANDONED_AFTER = timedelta(minutes=15)
 
 
 class DeliveryBusyError(TransientError):
-    """Another run is replacing the files of the same address at this moment."""
+    """Another run is replacing the files of the same address at this moment.
 
-    def __init__(self, answers: str, run_id: str) -> None:
+    :param run_id: of the other run; empty: unknown.
+    :param new: the delivery that was not written.
+    """
+
+    def __init__(self, answers: str, run_id: str, new: Manifest) -> None:
         self.answers, self.run_id = answers, run_id
+        next_step = (
+            "There is nothing to do: a retry, which Airflow starts by itself," if new.run_id else "A retry"
+        )
         super().__init__(
-            f"The run {run_id} is writing its delivery to {answers} at this moment, so this one was"
-            " not written. It costs nothing, and its answers are safe in the outputs of the jobs. A retry"
-            " compares both deliveries when the other one is complete."
+            f"{f'The run {run_id}' if run_id else 'Another run'} is writing its delivery to {answers} at this"
+            " moment, so this one was not written yet. It costs nothing, and its answers are safe in the"
+            f" outputs of the jobs. {next_step} compares both deliveries when the other one is complete, and"
+            " delivers this one."
         )
 
 
@@ -163,14 +172,16 @@ class Claim:
         """
         held = abandoned = None
         if not target.create(place.claim, content):
-            held = Manifest.read(target.read_small(place.claim))
+            claimed = target.read_small(place.claim)
+            held = Manifest.read(claimed)
             if held and held.run != new.run:
                 if target.age(place.claim) < ABANDONED_AFTER:
-                    raise DeliveryBusyError(place.answers, held.run_id)
+                    raise DeliveryBusyError(place.answers, held.run_id, new)
                 abandoned = held
-            target.remove(place.claim)
+            if claimed is not None:  # else its owner has just finished, and the next claim is not ours
+                target.remove(place.claim)
             if not target.create(place.claim, content):
-                raise DeliveryBusyError(place.answers, held.run_id if held else "")
+                raise DeliveryBusyError(place.answers, held.run_id if held else "", new)
         current = Manifest.read(target.read_small(place.manifest)) or abandoned
         return cls(target, place, current, place.earlier_of(held) or place.earlier_of(current))
 
@@ -214,6 +225,24 @@ class Claim:
             else:
                 self.target.remove(uri)
         self.target.move(self.place.claim, self.place.manifest)
+
+
+@contextmanager
+def alone_at(target: ObjectStorage, to: DeliveryPlace, new: Manifest) -> Iterator[None]:
+    """Let an object of a delivery that changes or vanishes while it is read or moved say that another run is
+    delivering to the same address. None of these objects is an input.
+
+    :raises DeliveryBusyError: one did. A retry compares what is there then.
+    """
+    try:
+        yield
+    except (InputChangedError, FileNotFoundError) as error:
+        found: Manifest | None = None
+        for uri in (to.claim, to.manifest):
+            with suppress(InputChangedError):  # the other run is still at work
+                found = found or Manifest.read(target.read_small(uri))
+        run_id = found.run_id if found and found.run != new.run else ""
+        raise DeliveryBusyError(to.answers, run_id, new) from error
 
 
 def _renamed(manifest: bytes, place: DeliveryPlace) -> bytes:

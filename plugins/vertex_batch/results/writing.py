@@ -21,7 +21,7 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.results.comparing import Earlier, Manifest, must_stay, why_kept
 from vertex_batch.results.delivery_rows import write_rows
 from vertex_batch.results.joining import Joined
-from vertex_batch.results.placing import Claim, DeliveryPlace, places, temporary
+from vertex_batch.results.placing import Claim, DeliveryPlace, alone_at, places, temporary
 from vertex_batch.results.types import SHOWN, Counts
 from vertex_batch.storage import ObjectStorage, blocks_of
 
@@ -72,6 +72,11 @@ def deliver(
     """
     first = DeliveryPlace(to)
     files = _Files(joined, target, first, facts)
+    with alone_at(target, first, files.new):
+        return _put_where_it_may_be(files, first, replace=replace)
+
+
+def _put_where_it_may_be(files: _Files, first: DeliveryPlace, *, replace: bool) -> Written:
     place, kept, reason = first, None, ""
     others: Iterator[DeliveryPlace] = iter(())
     while True:
@@ -88,7 +93,7 @@ def deliver(
         if not files.new.run_id:
             files.discard()
             raise ConfigurationError(
-                f"{to} was not replaced: there is {kept}, and {reason}. Nothing was written",
+                f"{first.answers} was not replaced: there is {kept}, and {reason}. Nothing was written",
                 "write to another file, or repeat the command with `--replace`",
             )
         place = next(others)

@@ -14,9 +14,10 @@ import pytest
 
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results import DeliveryBusyError, DeliveryPlace, Written, deliver
+from vertex_batch.results import DeliveryBusyError, DeliveryPlace, Written, deliver, of_paid_answers
 from vertex_batch.results.comparing import Manifest, must_stay, why_kept
 from vertex_batch.results.placing import ABANDONED_AFTER, Claim
+from vertex_batch.storage import ObjectStorage
 
 NIGHT = Manifest("nightly", "night", "2026-11-27", delivered=100, jobs=["1"])
 
@@ -348,6 +349,35 @@ class TestTwoAtOnce:
             write("again", 2)
         assert in_place(place) == ("night", 1, 2)
         assert temporary_files(place) == [str(claim)]
+
+    @pytest.mark.parametrize(("step", "of"), [("open", "claim"), ("open", "manifest"), ("move", "claim")])
+    @pytest.mark.parametrize(("at_work", "named"), [("other", "The run other"), ("", "Another run")])
+    def test_an_object_that_the_other_one_moves_meanwhile_is_no_input_that_changed(
+        self, write, to, monkeypatch, step, of, at_work, named
+    ):
+        """The other run ends, or takes this one's claim over, between two steps of this one."""
+        write("night", 1)
+        if step == "open" and of == "claim":
+            self.claim(to, "other", 3)
+        moved, real = getattr(to, of), getattr(ObjectStorage, step)
+
+        def late(store: ObjectStorage, source: Any, *rest: Any) -> Any:
+            if getattr(source, "uri", source).endswith(moved):
+                monkeypatch.setattr(ObjectStorage, step, real)
+                Path(moved).unlink()
+                Path(to.manifest).unlink(missing_ok=True)
+                if at_work:  # it removes the manifest before it renames its claim to it
+                    self.claim(to, at_work, 3).rename(to.claim if of == "manifest" else to.manifest)
+            return real(store, source, *rest)
+
+        monkeypatch.setattr(ObjectStorage, step, late)
+        with (
+            pytest.raises(DeliveryBusyError, match=f"^{named} is writing.*not written yet.*nothing to do"),
+            of_paid_answers("Then run this again."),
+        ):
+            write("again", 3)
+        Path(to.claim).unlink(missing_ok=True)
+        assert in_place(write("again", 3).place) == ("again", 3, 0)
 
     def test_a_worse_one_need_not_wait(self, write):
         place = write("night", 3).place
