@@ -296,11 +296,12 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
         part = self._part
-        # The rows of a retry are a part of those that were checked before.
+        # The rows of a retry are a part of those that were checked before, and the limits are of all rows.
         is_retry = part is not None and part.kind is PartKind.RETRY
+        is_shard = part is not None and part.kind is PartKind.SHARD
         subject = Subject(
             *(request.model, place.location, files.uris, self.output_uri),
-            failure_limits=self.failure_limits,
+            failure_limits={} if is_retry or is_shard else self.failure_limits,
             key="" if is_retry else self.key or "",
         )
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
