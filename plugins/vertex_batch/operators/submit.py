@@ -233,7 +233,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             with hook.client() as client:
                 report = self._preflight(request, files, place, client)
                 rows = self._known_rows(report)
-                found = self._gate(context, request, files, place, client).preview(rows)
+                found = self._gate(context, request, files, place, client).preview(
+                    rows, report.bad_rows if report else 0
+                )
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             lines = {**self._plan_lines(report), **found.lines}
             end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
@@ -249,7 +251,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
             def before_intent() -> None:
                 may_create()
-                gate.check(self._known_rows(self._preflight(request, files, place, client)))
+                report = self._preflight(request, files, place, client)
+                gate.check(self._known_rows(report), report.bad_rows if report else 0)
                 cancel_rounds(context, client, place, self.round_task_ids, self.log)
 
             submitter = Submitter(
