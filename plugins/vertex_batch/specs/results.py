@@ -102,13 +102,19 @@ class Results(SpecModel):
         return once_each(value, "; remove one of them")
 
     def describe(self, to: str) -> str:
-        """Say where answers go, and how."""
+        """Say where answers go, and how.
+
+        :param to: the rendered `to`.
+        """
         how = f"joined by `{self.key}`" if self.key else "joined by their requests"
         return f"delivered to {to} as {self.answer}, {how}"
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
-    """The file with the JSON Schema of the answers; None if there is none."""
+    """The file with the JSON Schema of the answers; None if there is none.
+
+    :param folder: of the spec.
+    """
     if results is None or results.answer_schema is None:
         return None
     return (folder or Path()) / results.answer_schema
