@@ -210,7 +210,7 @@ def look(
                 plan = replace(plan, history=read_history(plan, cost_table, objects))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
-                guess = _estimate(plan, read, read_from, book, found.rows)
+                guess = _estimate(plan, read, read_from, book, found.rows, failing=found.bad_rows)
                 if plan.sample:
                     rows = plan.sample.of_rows or 0
                     plan = replace(plan, whole=_estimate(plan, objects, storage, book, rows))
@@ -302,14 +302,20 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 
 
 def _estimate(
-    plan: Plan, objects: Sequence[SourceObject], storage: ObjectStorage, book: PriceBook, rows: int
+    plan: Plan,
+    objects: Sequence[SourceObject],
+    storage: ObjectStorage,
+    book: PriceBook,
+    rows: int,
+    *,
+    failing: int = 0,
 ) -> Estimate | None:
     """Estimate as the budget check of a run does; None if nothing would be submitted."""
     if plan.is_refused:
         return None
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    survey = survey_input(storage, objects, model, long_context, rows or None)
+    survey = survey_input(storage, objects, model, long_context, rows or None).without_failing(failing)
     return estimate(
         survey,
         model,

@@ -233,7 +233,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             with hook.client() as client:
                 report = self._preflight(request, files, place, client)
                 rows = self._known_rows(report)
-                found = self._gate(context, request, files, place, client).preview(rows)
+                found = self._gate(context, request, files, place, client).preview(
+                    rows, report.bad_rows if report else 0
+                )
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             lines = {**self._plan_lines(report), **found.lines}
             end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
@@ -249,7 +251,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
             def before_intent() -> None:
                 may_create()
-                gate.check(self._known_rows(self._preflight(request, files, place, client)))
+                report = self._preflight(request, files, place, client)
+                gate.check(self._known_rows(report), report.bad_rows if report else 0)
                 cancel_rounds(context, client, place, self.round_task_ids, self.log)
 
             submitter = Submitter(
@@ -296,11 +299,12 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
         part = self._part
-        # The rows of a retry are a part of those that were checked before.
+        # The rows of a retry are a part of those that were checked before, and the limits are of all rows.
         is_retry = part is not None and part.kind is PartKind.RETRY
+        is_shard = part is not None and part.kind is PartKind.SHARD
         subject = Subject(
             *(request.model, place.location, files.uris, self.output_uri),
-            failure_limits=self.failure_limits,
+            failure_limits={} if is_retry or is_shard else self.failure_limits,
             key="" if is_retry else self.key or "",
         )
         checked = CheckedRows(part.listing, part.report) if part and part.report else None

@@ -135,7 +135,11 @@ def test_a_limit_that_rows_will_certainly_exceed_and_keys_of_two_rows_are_named(
     spec.write_text(f"{spec.read_text()}{limit}")
     for command in ("plan", "check"):
         status, out, _ = run(command, spec, "--date", DAY)
-        assert status == 0
+        assert status == 1
+        assert (
+            "More rows are certain to fail than the run allows; with `preflight: strict` the job is refused"
+            in out
+        )
         assert (
             "2 of 10 rows (20.00%) are certain to fail, more than `results.max_exceptions_ratio: 0.1`" in out
         )
