@@ -25,7 +25,7 @@ from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import is_resolved
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
-from vertex_batch.ui.runs.run_report import read_run
+from vertex_batch.ui.runs.run_report import not_ended, read_run
 from vertex_batch.ui.spec_files import broken_specs, result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
@@ -133,10 +133,14 @@ def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
 
 def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
     """Read the earlier deliveries of runs, and why rows of them failed: one query for each."""
-    of_runs = costs.deliveries_of_runs({each.run for each in found if each.jobs and each.run_id})
+    of_runs_with_jobs = {each.run for each in found if each.jobs and each.run_id}
+    of_runs = costs.deliveries_of_runs(of_runs_with_jobs)
     reasons = costs.failed_reasons_of_runs({each.run for each in found if each.deliveries})
     now = costs.current_deliveries({one.best_at for of_run in of_runs.values() for one in of_run})
+    still_open = not_ended(of_runs_with_jobs)
     for each in found:
+        if each.run in still_open:
+            each.stays.append("The run has not ended yet. Its page then says whether there is something to do.")
         for one in of_runs.get(each.run, ()):
             if stays := what_stays(one, each.jobs, now.get(one.best_at)):
                 each.earlier.append(one)
@@ -152,7 +156,7 @@ class BadRun:
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
     :param earlier: those of the run for which better answers stay.
-    :param stays: says so of each; see `what_stays`.
+    :param stays: says so of each, see `what_stays`; or that the run has not ended.
     :param main_reason: see `failures.main_reason`.
     """
 

@@ -12,12 +12,13 @@ import pytest
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
+from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import Engine, delete, event, insert, update
 
 from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import key, words
-from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
+from tests.vertex_batch.ui.test_run import DELIVER, REASON, a_run, a_spec
 from vertex_batch.costs import RowCounts
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.problems import many_unanswered
@@ -391,6 +392,19 @@ def test_a_cancelled_run_is_one_line_with_who_ended_it(pages, event, extra, by):
     pages.may_read_logs = False
     assert one in words(pages.get("/").text)
     assert "ann" not in words(pages.get("/").text).partition("Spend")[0]
+
+
+def test_a_run_whose_delivery_is_still_to_come_says_that_it_is_not_known_what_is_to_do(pages):
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    pages.record(**run, state="CANCELLED", bill={"rows": RowCounts(ok=24, input_rows=40)})
+    waits = "16 of 40 rows are missing, 1.50 USD paid The run has not ended yet."
+    a_run("failed", [("deliver", None, DELIVER)])
+    assert waits in words(pages.get("/").text)
+    assert "Open this page again when the run has ended." in words(pages.get("/run", **run).text)
+    with airflows_database() as connection:
+        connection.execute(update(TaskInstance.__table__).values(state="failed"))
+    assert waits not in words(pages.get("/").text)
+    assert "send and pay only the rows without an answer" in words(pages.get("/run", **run).text)
 
 
 def test_the_jobs_and_deliveries_of_a_run_are_added_up(pages):
