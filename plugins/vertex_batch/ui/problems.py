@@ -19,9 +19,9 @@ from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter
 from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
+from vertex_batch.results import main_reason
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import is_resolved
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
@@ -140,7 +140,7 @@ def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
     still_open = not_ended(of_runs_with_jobs)
     for each in found:
         if each.run in still_open:
-            each.stays.append("The run has not ended yet. Its page then says whether there is something to do.")
+            each.stays.append("The run has not ended yet. Its page then says what there is to do.")
         for one in of_runs.get(each.run, ()):
             if stays := what_stays(one, each.jobs, now.get(one.best_at)):
                 each.earlier.append(one)
@@ -157,7 +157,7 @@ class BadRun:
     :param deliveries: those in which many rows have no good answer.
     :param earlier: those of the run for which better answers stay.
     :param stays: says so of each, see `what_stays`; or that the run has not ended.
-    :param main_reason: see `failures.main_reason`.
+    :param main_reason: see `results.main_reason`.
     """
 
     dag_id: str
