@@ -352,8 +352,8 @@ def _beside(written: results.Written, to: str, task_id: str, job_name: str) -> s
     if not written.manifest["delivered"]:
         return f"{to} still has {written.kept}."
     return (
-        f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
-        f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
+        f"The {written.manifest['delivered']:,} answers of this run are in {written.place.answers}, not in"
+        f" {to}. That file has {written.kept}; it was kept, because {written.why_kept}. To replace it all"
         " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
         f" shows, or delete {results.DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

@@ -16,7 +16,7 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, add_totals
-from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
+from vertex_batch.costs.deliveries import NOTHING_TO_DO, DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.results import main_reason
@@ -54,12 +54,14 @@ class PageProblem:
     :param text: what, and to which spec or DAG.
     :param address: of the page that has more about it, without the root of the pages; empty if none has.
     :param is_bad: it failed, and no person ended it.
+    :param is_settled: better answers stay, so there is nothing to do.
     """
 
     text: str
     address: str
     detail: str = ""
     is_bad: bool = True
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,13 @@ class Problems:
 
     @property
     def count(self) -> int:
-        return len(self.shown) + self.more
+        """How many are warnings."""
+        return len(self.shown) - self.settled + self.more
+
+    @property
+    def settled(self) -> int:
+        """How many of those that are shown need nothing to be done."""
+        return sum(each.is_settled for each in self.shown)
 
 
 def read_problems(
@@ -232,14 +240,13 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         states = Counter(each.job.state for each in bad.jobs)
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
         is_bad = is_bad or any(tone(name) == "bad" for name in states)
-        detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
+        detail = _ended_by(reader, bad.jobs) or _when(job.run_id, job.end_time or job.create_time)
     if found := DeliverySums.of(bad.deliveries):
         name = bad.deliveries[0].spec or name
         is_sample = all(f"/{SAMPLES}/" in each.answers_uri for each in bad.deliveries)
         said.append(f"in a sample, {found.unanswered}" if is_sample else found.unanswered)
-        if bad.main_reason:
-            detail = f"{bad.main_reason} {detail}".rstrip()
-        detail = detail or explain_truncated(found.reasons) or moment(found.until)
+        when = detail or _when(bad.run_id, found.until)
+        detail = ": ".join(filter(None, [when, bad.main_reason or explain_truncated(found.reasons)]))
         options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
             detail = f"{detail.rstrip('.')}. {_BESIDE}"
@@ -253,14 +260,22 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         paid = add_totals(each.total for each in bad.jobs)
         said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
     detail = " ".join(filter(None, [*bad.stays, detail]))
-    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
+    is_settled = not is_bad and bool(bad.stays) and all(each.endswith(NOTHING_TO_DO) for each in bad.stays)
+    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad, is_settled)
 
 
 def _of_late_jobs(jobs: Sequence[JobCost]) -> PageProblem:
     job = jobs[0].job
     address = f"/run?{query(dag_id=job.dag_id, run_id=job.run_id)}"
+    ended = max(filter(None, (each.job.end_time for each in jobs)), default=None)
     advice = "They are safe. The page of the run says which task to clear to deliver them; it costs nothing."
+    advice = f"{_when(job.run_id, ended)}: {advice}"
     return PageProblem(f"{job.spec or job.dag_id}: {say_paid_after(jobs)}", address, advice)
+
+
+def _when(run_id: str, when: datetime | None) -> str:
+    """Say which run of a spec is meant."""
+    return ", ".join(filter(None, [moment(when), f"run {run_id}" if run_id else ""]))
 
 
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
@@ -309,6 +324,6 @@ def _of_failed_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     first = report.failures[0] if report.failures else None
     where = f" at {first.name}" if first else ""
     reason = first.reason if first else ""
-    when = moment(first.ended_at) if first else ""
+    when = _when(run_id, first.ended_at if first else None)
     text = f"{dag_id}: run failed{where}"
-    return PageProblem(text, address, " ".join(filter(None, [when, reason])))
+    return PageProblem(text, address, ": ".join(filter(None, [when, reason])))
