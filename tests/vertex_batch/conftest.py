@@ -18,6 +18,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import DagRunResult, ErrorResponse, GetDagRun
+from pydantic import JsonValue, TypeAdapter
 
 from local.emulator.admin import EmulatorAdmin, Scenario
 from local.stack.gcs import ObjectStore, gcs_service
@@ -210,8 +211,14 @@ def emulator(tmp_path_factory) -> Iterator[EmulatedVertex]:
             process.stop()
 
 
+_JSON = TypeAdapter[Any](JsonValue)
+
+
 class TaskStateStore:
-    """The part of Airflow's task state store that a task uses, kept in memory."""
+    """The part of Airflow's task state store that a task uses, kept in memory.
+
+    It refuses what Airflow's refuses, such as a tuple.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -220,7 +227,7 @@ class TaskStateStore:
         return self.values.get(key, default)
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        self.values[key] = json.loads(json.dumps(value))
+        self.values[key] = json.loads(json.dumps(_JSON.validate_python(value)))
 
 
 @dataclass

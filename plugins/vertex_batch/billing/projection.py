@@ -19,6 +19,8 @@ _TWO_SIDED_95 = Decimal("1.96")
 class Projection:
     """The estimated cost of all rows, from a sample of them.
 
+    :param rows: rows of the sample.
+    :param of_rows: all rows of the input.
     :param amount_usd: the sample's cost per row, times all rows. It is rounded, since it is an estimate.
     :param standard_error_usd: of that amount, if every row had the same chance to be drawn; None for a sample
         of one row.
@@ -73,6 +75,7 @@ def project(bill: Bill, row_costs: Sequence[Decimal], of_rows: int) -> Projectio
     """Project the bill of a sample to all rows. None if no row was answered.
 
     :param row_costs: the cost of each row of the sample, 0 for a failed one.
+    :param of_rows: all rows of the input.
     """
     rows = len(row_costs)
     if not rows:

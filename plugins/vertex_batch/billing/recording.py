@@ -177,6 +177,7 @@ def _unanswered(bill: Bill) -> str:
 def is_settled(bill: Bill, facts: JobFacts, first_try: int) -> bool:
     """Whether reading a job's output again would change nothing.
 
+    :param bill: the bill in the cost table.
     :param facts: the job as Vertex has it now, and the task that records it.
     :param first_try: number of the first try since the task was cleared; a cleared task records again.
     """

@@ -66,7 +66,10 @@ class Recounter:
         self._outputs = OutputReader(open_storage, self._log, read_table)
 
     def recount(self, where: JobFilter, *, dry_run: bool = False) -> Iterator[Recounted]:
-        """Count jobs again, one by one, each in one transaction. Doing it twice changes nothing."""
+        """Count jobs again, one by one, each in one transaction. Doing it twice changes nothing.
+
+        :param dry_run: only compare; write nothing.
+        """
         for before in recorded(self._table, where):
             found = self._count(before)
             if not dry_run and not found.problem:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """The cost of a job on its bill, and at the prices of another price book."""
+    """The cost of a job on its bill, and at the prices of another price book.
+
+    :param bill: as it was recorded.
+    :param line_items: at the prices of the book.
+    """
 
     bill: Bill
     line_items: Sequence[LineItem]
@@ -51,6 +55,7 @@ def reprice(
     ``cost_price_history``.
 
     :param book_of: returns the prices of a job; for line items priced by a spec see `repriced_items`.
+    :param dry_run: only compare; write nothing.
     """
     for bill in recorded(table, where):
         book = book_of(bill.job)

@@ -36,6 +36,7 @@ def bill_settings(folder: Path, spec_name: str, task_id: str) -> BillSettings:
 
     A job whose spec no longer exists, or that has none, is billed with the settings for all specs.
 
+    :param folder: the folder of the specs.
     :param spec_name: from the job's label; empty if it has none.
     :param task_id: of the task that submitted it; in a spec with several jobs it begins with the job's name.
     """

@@ -33,6 +33,7 @@ class EndingModel:
     successors: Mapping[str, Total]
 
     def describe(self, day: date) -> str:
+        """The model's end, what it cost, and what its successors would have cost."""
         costs = [f"{name} {cost.rounded}" for name, cost in self.successors.items()]
         instead = f"; today the same tokens would cost with {', with '.join(costs)}" if costs else ""
         paid = f"Its jobs of the last {USAGE_DAYS} days cost {self.paid.rounded}"

@@ -33,6 +33,7 @@ class Digest:
 
     :param failed: jobs that ended without results, as ``spec: state job``.
     :param month: monthly limits, each with the amounts spent and reserved.
+    :param running: jobs without a bill.
     :param kept_back: jobs that were held or refused on the day.
     :param month_end: what the month comes to so far, and probably at its end.
     :param price_flags: lists whose prices contradict each other, as they were flagged on bills.

@@ -74,6 +74,7 @@ class Estimate:
 
     @property
     def span(self) -> str:
+        """The range, rounded for a person."""
         return f"{about(self.low)} to {about(self.high)}"
 
     @property
@@ -188,6 +189,7 @@ def estimate(
 ) -> Estimate:
     """Estimate a job.
 
+    :param survey: of its input.
     :param book: the same prices that its bill will use.
     :param history: earlier jobs of the same task and model, the latest first; the first `HISTORY_RUNS` count.
     :param day: the UTC day on which the job will run, whose prices are used; None: today.

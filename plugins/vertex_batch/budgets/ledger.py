@@ -129,6 +129,7 @@ class Ledger:
             connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
 
     def of_job(self, job_id: JobId) -> StoredEstimate | None:
+        """A job's estimate; None if there is none."""
         return self.of_jobs([job_id]).get(job_id)
 
     def of_jobs(self, job_ids: Collection[JobId]) -> dict[JobId, StoredEstimate]:

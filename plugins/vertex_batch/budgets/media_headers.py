@@ -122,7 +122,10 @@ def _mp3_seconds(head: bytes, size: int) -> float | None:
 
 
 def pdf_pages(content: bytes) -> int | None:
-    """The pages of a PDF whose page objects are not compressed."""
+    """The pages of a PDF whose page objects are not compressed.
+
+    :param content: the whole file.
+    """
     if not content.startswith(b"%PDF"):
         return None
     pages = len(_PDF_PAGE.findall(content))

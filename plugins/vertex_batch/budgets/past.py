@@ -77,6 +77,7 @@ class PastJob:
 
     @property
     def prompt_per_row(self) -> Fraction:
+        """The tokens of a row's prompt."""
         return Fraction(sum(n for key, n in self.usage.items() if key.kind in OF_THE_PROMPT), self.rows)
 
     @property

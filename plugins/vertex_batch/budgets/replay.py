@@ -114,10 +114,12 @@ def margin_of(useful: Sequence[PastJob], survey: Survey) -> Fraction:
 
 
 def is_much(ratio: Fraction) -> bool:
+    """Whether a ratio is far from 1: at most a half, or at least 2."""
     return not Fraction(1, _MUCH) < ratio < _MUCH
 
 
 def change_of(past: PastJob, survey: Survey) -> InputChange:
+    """Compare new rows with those of an earlier job."""
     answer = past.uncut_answer(survey)
     allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
     cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE

@@ -9,6 +9,7 @@ from vertex_batch.storage import DEFAULT_CONN_ID
 
 
 def day(text: str) -> date:
+    """Read an option's day."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -23,6 +24,7 @@ def count(text: str) -> int:
 
 
 def at_least_one(text: str) -> int:
+    """Read an option's number of things to show."""
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise ArgumentTypeError(f"`{text}` is not a whole number of 1 or more")
     return int(text)

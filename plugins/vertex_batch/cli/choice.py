@@ -69,7 +69,10 @@ def add_prices(command: argparse.ArgumentParser) -> None:
 
 
 def check_days(options: Namespace) -> None:
-    """Refuse a last day that is before the first one."""
+    """Check the range of days.
+
+    :raises ConfigurationError: the last day is before the first.
+    """
     if options.since and options.until and options.since > options.until:
         raise ConfigurationError(f"--since {options.since} is after --until {options.until}")
 

@@ -60,6 +60,7 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
+    """Show totals and jobs, or the bill of one job."""
     if options.job:
         return run_bill(options)
     check_days(options)

@@ -33,6 +33,8 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 class Prompt:
     """A question about one key of a spec.
 
+    :param text: the question.
+    :param example: a valid answer.
     :param default: what an empty answer means, for the user; empty if the key is then left out.
     :param required: whether a spec is invalid without it.
     """

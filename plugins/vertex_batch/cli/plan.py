@@ -104,6 +104,7 @@ def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now"
 
 
 def moment(text: str) -> date | datetime:
+    """Read an option's day or time."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -95,6 +95,7 @@ class Plan:
 
     @property
     def limits(self) -> JobLimits:
+        """The most that one job may read."""
         return limits_for(self.request.model, self.job.max_rows_per_job, self.job.max_bytes_per_job)
 
     @property
@@ -167,6 +168,7 @@ def look(
 ) -> Plan:
     """Check a job's model, locations and rows, and estimate its cost.
 
+    :param prices: folder with price files for all specs.
     :param cost_table: URL of the table with earlier jobs; None: that of the spec's `cost_connection`.
     :param sample: only these rows are checked. Their cost is estimated, and that of all rows.
     :raises ConfigurationError: the job cannot run a sample.

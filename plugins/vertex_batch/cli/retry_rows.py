@@ -76,6 +76,7 @@ def triggered_run(printed: str) -> str:
 def missing_tasks(wanted: Iterable[str], known: Iterable[str] | None, spec: str) -> str:
     """Say that Airflow's scheduler has not read a change of the spec; empty if it has. Pure.
 
+    :param wanted: the tasks of the spec's DAG.
     :param known: those that the scheduler has; None: it does not have the DAG.
     """
     if known is None:

@@ -28,6 +28,7 @@ class JobFacts:
     """The billed job: where it is, which task submitted it, and how it ended.
 
     :param project: the project id as the proxy has it configured; with `location` and `job_id` it is the key.
+    :param model: the model that the job was created with.
     :param output_directory: the directory or table of its rows.
     """
 
@@ -116,6 +117,7 @@ class JobFacts:
 
     @property
     def key(self) -> JobId:
+        """The id that no other job has."""
         return JobId(self.project, self.location, self.job_id)
 
     def contradiction(self, other: JobFacts) -> str:

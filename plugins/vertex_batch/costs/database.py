@@ -76,6 +76,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
+        """A transaction for reading."""
         if self._held is not None:
             with self._translated():
                 yield self._held

@@ -105,6 +105,9 @@ def in_reasons(reasons: Mapping[str, int]) -> str:
 class Delivery:
     """What one task delivered. Always: input rows = delivered + exceptions.
 
+    :param exceptions: input rows without a good answer.
+    :param reasons: the exceptions by reason.
+    :param delivered_at: when its files were written.
     :param job_name: of a job in a spec with several jobs.
     :param usd: what its jobs cost when it was delivered, with all digits.
     :param is_complete: False if `usd` is a lower bound.
@@ -140,6 +143,7 @@ class Delivery:
     replaces: str = ""
 
     def __str__(self) -> str:
+        """The three numbers, and the most frequent reasons."""
         return f"{rows_equation(self.input_rows, self.delivered, self.exceptions)}{in_reasons(self.reasons)}"
 
     def is_of(self, job: JobFacts) -> bool:
@@ -187,6 +191,9 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
 
     If a later job is of the first submission, a person has cleared that. Then the delivery was decided on
     after all of them, and one that is older is a better one, which stays.
+
+    :param deliveries: of the run.
+    :param jobs: of the run.
     """
     found: dict[JobId, JobCost] = {}
     for group in {each.group for each in deliveries}:
@@ -245,6 +252,7 @@ class DeliverySums:
 
     @classmethod
     def of(cls, found: Sequence[Delivery]) -> Self | None:
+        """Add up deliveries; None if there are none."""
         if not found:
             return None
         reasons: Counter[str] = Counter()

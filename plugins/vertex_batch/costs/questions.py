@@ -117,6 +117,7 @@ class GroupTotal:
 
     @property
     def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost; None if `rows` is None, or none was answered."""
         return self.total.per_thousand(self.rows.ok) if self.rows else None
 
 
@@ -133,6 +134,7 @@ class JobCost:
 
     @property
     def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost; None if none was answered."""
         return self.total.per_thousand(self.rows.ok)
 
 

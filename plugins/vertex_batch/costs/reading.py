@@ -54,6 +54,7 @@ class CostReader:
         self._ready = False
 
     def close(self) -> None:
+        """Close the kept connections."""
         self._database.close()
 
     def migrate(self) -> None:
@@ -76,12 +77,14 @@ class CostReader:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
+        """A transaction for reading."""
         self._prepare()
         with self._database.read() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
+        """A transaction for writing."""
         self._prepare()
         with self._database.write() as connection:
             yield connection
@@ -192,7 +195,11 @@ class CostReader:
         until: date | None = None,
         where: JobFilter | None = None,
     ) -> list[GroupTotal]:
-        """Return exact sums by group, in the order of the groups."""
+        """Return exact sums by group, in the order of the groups.
+
+        :param since: first day, inclusive.
+        :param until: last day, inclusive.
+        """
         return list(self.each_total(by, since, until, where))
 
     def each_total(
@@ -270,6 +277,7 @@ class CostReader:
         The deliveries of all runs that were paid for are among them, also one that is beside a better one, or
         that a later run has replaced; see `one_of_each_input`.
 
+        :param where: see `deliveries`.
         :return: the ones with most exceptions first.
         """
         chosen = conditions(where, deliveries)

@@ -15,6 +15,7 @@ JOB_KEY = ("project", "location", "job_id")
 
 
 def same_job(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool]:
+    """The condition that joins two tables by the job."""
     return sa.and_(*(left.c[name] == right.c[name] for name in JOB_KEY))
 
 

@@ -87,6 +87,7 @@ class CostTable(CostReader):
         return row is not None
 
     def bill(self, job_id: JobId) -> Bill | None:
+        """Return the bill of one job; None if none was recorded."""
         with self.reading() as connection:
             return self._read(connection, _key(job_id))
 

@@ -33,7 +33,11 @@ class TimetableError(PermanentError):
 
 
 def build_dag(spec: Spec, prices_folder: Path | None = None, budgets_file: Path | None = None) -> DAG:
-    """Build the DAG of one spec."""
+    """Build the DAG of one spec.
+
+    :param prices_folder: folder with the price files for all specs.
+    :param budgets_file: the file with the limits of teams.
+    """
     dag = DAG(
         dag_id=spec.name,
         description=spec.description.strip().partition("\n")[0] or None,

@@ -100,7 +100,9 @@ class JobOperators:
     def submit(self, prefix: str, part: object, plan_task_id: str | None) -> SubmitBatchPredictionJobOperator:
         """Make the task that submits one Vertex job.
 
+        :param prefix: of the task's id.
         :param part: the part of the input that it reads, if there is a plan.
+        :param plan_task_id: the task with the plan.
         """
         job, may_be_held = self.job, bool(self._money.budget or self._money.budgets_file)
         return SubmitBatchPredictionJobOperator(
@@ -147,7 +149,10 @@ class JobOperators:
     def record(
         self, submit_task_id: str, wait_task_id: str, plan_task_id: str | None, *, fails_run: bool
     ) -> AggregateTokenUsageOperator:
-        """Make the task that records the jobs of a submit task, and fails the run or not."""
+        """Make the task that records the jobs of a submit task.
+
+        :param fails_run: whether the run fails with it.
+        """
         record = AggregateTokenUsageOperator(
             task_id="record_cost",
             submit_task_id=submit_task_id,

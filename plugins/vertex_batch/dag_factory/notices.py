@@ -37,6 +37,8 @@ class Notify:
     Failures are logged and not raised, so they do not change the run's state.
 
     :param path: of the notifier's class; None: only log.
+    :param arguments: of the notifier.
+    :param what: what happened to the run, for the log.
     """
 
     path: str | None = None
@@ -94,6 +96,7 @@ def on_failure(spec: Spec) -> list[Notify]:
 
 
 def on_late(spec: Spec) -> list[DeadlineAlert]:
+    """The callbacks for a run that takes longer than expected."""
     if spec.expected_duration is None:
         return []
     return [
@@ -109,6 +112,7 @@ def on_late(spec: Spec) -> list[DeadlineAlert]:
 
 
 def on_cost(spec: Spec, job: JobSpec) -> list[NotifyOfCost]:
+    """The callbacks after a job's bill was recorded."""
     notices = _of(spec, Occasion.COST)
     if job.expected_cost_usd is None and not notices:
         return []

@@ -32,6 +32,7 @@ class JobTasks:
     """A job's tasks, as far as others follow them.
 
     :param results: those that have results when they succeed.
+    :param bill: the bill of the first submission.
     :param delivery: the task that delivers the answers; it is one of `results`.
     :param rounds: the bills of the rounds of retries.
     """

@@ -29,7 +29,10 @@ def spec_dags(file: str) -> dict[str, DAG]:
 
 
 def spec_errors(file: str) -> DAG | None:
-    """Show broken job specs and budgets as an import error of the DAG file, which defines no DAG."""
+    """Show broken job specs and budgets as an import error of the DAG file, which defines no DAG.
+
+    :param file: the DAG file, beside whose folder the specs are.
+    """
     folder = specs_folder(Path(file).parent)
     found = load_specs(folder)
     # Only to find what Airflow itself would refuse. The DAGs are discarded.
@@ -53,6 +56,9 @@ class BrokenSpecs(DAG):
         self._found = found
 
     def validate(self) -> NoReturn:
-        """Raise the errors of the specs."""
+        """Raise the errors of the specs.
+
+        :raises BrokenSpecsError: always.
+        """
         self._found.raise_for_errors()
         raise AssertionError

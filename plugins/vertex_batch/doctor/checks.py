@@ -28,6 +28,8 @@ _Jobs = Sequence[tuple[Spec, JobSpec]]
 class SetupAccess:
     """How the checks reach the outside. The command line and the pages differ in this.
 
+    :param settings: reads the settings of a proxy's connection.
+    :param storage: opens the object store of a connection.
     :param cost_table_url: returns the address of the cost table of a connection, with its password.
     """
 

@@ -155,6 +155,7 @@ def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:
 
 
 def probe_inputs(storage: ObjectStorage, folder: str) -> Diagnosis:
+    """Whether the bucket of inputs can be listed."""
     storage.check_output(folder)
     return ok(f"The bucket of {folder} can be listed.")
 
@@ -190,6 +191,7 @@ def probe_triggerers() -> Diagnosis:
 
 
 def probe_pool(name: str) -> Diagnosis:
+    """Whether a pool exists and counts deferred tasks."""
     if problem := _without_database():
         return problem
     with create_session() as session:
@@ -199,6 +201,7 @@ def probe_pool(name: str) -> Diagnosis:
 
 
 def probe_deployment() -> Diagnosis:
+    """Which name this Airflow gives its jobs."""
     return rules.judge_deployment(conf.get("vertex_batch", "deployment", fallback="") or "", deployment())
 
 

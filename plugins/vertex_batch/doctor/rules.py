@@ -80,6 +80,7 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
     """Judge the triggerers, in which all jobs wait.
 
     :param triggers: how many waits there are now.
+    :param capacity: `[triggerer] capacity` of each.
     """
     if not alive:
         return failed(
@@ -95,7 +96,11 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
 
 
 def judge_deployment(configured: str, name: str) -> Diagnosis:
-    """Judge the name by which this Airflow finds its jobs again; `configured` is empty if it is not set."""
+    """Judge the deployment's name, by which its jobs are found again.
+
+    :param configured: `[vertex_batch] deployment`; empty if it is not set.
+    :param name: the name in use.
+    """
     if configured:
         return ok(f"{configured!r}, from [vertex_batch] deployment.")
     found = f"It is not set, so {name!r} is used."
@@ -110,6 +115,7 @@ def judge_deployment(configured: str, name: str) -> Diagnosis:
 
 
 def judge_pool(pool: str, exists: bool, includes_deferred: bool, slots: int) -> Diagnosis:
+    """Judge a pool that specs name."""
     if not exists:
         return failed(
             f"The pool {pool!r} does not exist: the tasks of its specs would stay queued.",

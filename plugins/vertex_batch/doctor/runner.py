@@ -55,6 +55,8 @@ class SetupCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckedSetup:
+    """A check and what it found."""
+
     name: str
     subject: str
     diagnosis: Diagnosis

@@ -26,6 +26,7 @@ class ProxySettings:
     """The settings in a connection.
 
     :param project: the default project; None if the connection has none.
+    :param location: the default location; likewise.
     :param unknown_extras: extras that are ignored, such as misspelled ones.
     """
 
@@ -38,6 +39,8 @@ class ProxySettings:
 def read_settings(connection: Connection, extras: Mapping[str, object]) -> ProxySettings:
     """Read a connection.
 
+    :param connection: an Airflow connection. Its host, schema, port, login and password are read.
+    :param extras: its extras, parsed.
     :raises ConfigurationError: names everything that is missing or wrong.
     """
     given = {name: value for name, value in extras.items() if value not in (None, "")}

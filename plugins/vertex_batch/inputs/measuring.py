@@ -39,6 +39,7 @@ class Cut:
 
     @property
     def size(self) -> int:
+        """Its length in bytes."""
         return self.end - self.start
 
 
@@ -64,6 +65,7 @@ class Measured:
 
     @property
     def whole(self) -> Cut:
+        """The whole content as one range."""
         return Cut(self.cuts[0].start, self.cuts[-1].end, self.rows)
 
     def check(self, uri: str) -> None:

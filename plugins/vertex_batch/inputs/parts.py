@@ -33,7 +33,10 @@ class InputPart:
     """The part of an input that one job reads.
 
     :param number: of the shard, from 1.
+    :param of: the number of shards.
     :param rows: None if they were not counted.
+    :param of_rows: rows of the whole input.
+    :param seed: the random seed of the sample.
     :param listing: the fingerprint of the objects that it reads and of the model they were checked for; empty
         if they were not read.
     :param report: the findings of the pre-flight in its rows, as plain data; None if they were not checked.
@@ -139,6 +142,7 @@ def file_pattern(uri: str) -> str:
 
 
 def retry_group(number: int) -> str:
+    """Name the task group of a round of retries, from 1."""
     return f"retry_{number}"
 
 

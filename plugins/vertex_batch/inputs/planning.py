@@ -24,7 +24,9 @@ _JOINED_BYTES = 64 << 20
 class Piece:
     """The part of one object that a shard reads.
 
+    :param cut: the range of its content.
     :param copied: the range is written again; otherwise the object is read in place.
+    :param packed: the object is gzip.
     :param ended: the range ends with a newline; otherwise it takes one more byte if another piece follows.
     """
 

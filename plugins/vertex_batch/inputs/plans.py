@@ -45,6 +45,7 @@ class InputPlan:
         return bool(self.shards and self.one.uris)
 
     def to_dict(self) -> dict[str, Any]:
+        """Convert to plain data for the task state store."""
         return {"one": self.one.to_dict(), "shards": self.shards}
 
     @classmethod

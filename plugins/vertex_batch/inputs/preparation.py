@@ -57,18 +57,23 @@ class ReadInput:
 
     @property
     def rows(self) -> int:
+        """Lines that are not blank."""
         return sum(found.rows for _, found in self.measured)
 
     @property
     def answered(self) -> bool:
+        """Whether a row has an answer already."""
         return any(found.answered for _, found in self.measured)
 
 
 class InputPreparer:
     """Prepares one run's input.
 
+    :param uris: the URIs of the spec.
+    :param place: where shards and samples are written.
     :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
         not read if their size alone shows that one job may read them.
+    :param max_shards: the most jobs that a run may have.
     :ivar warnings: what the pre-flight has found in the rows of an input that was split.
     """
 

@@ -74,6 +74,9 @@ class StagingPlace:
 class Staged:
     """What a staging wrote, and what already existed.
 
+    :param written: objects written.
+    :param found: objects that already existed.
+    :param size: bytes written.
     :param objects: all objects in the run's folder now, by URI.
     """
 

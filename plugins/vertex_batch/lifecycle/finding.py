@@ -20,6 +20,7 @@ class LookPolicy:
 
     :param window_seconds: how long after a lost answer a job may still appear in the list. It must cover the
         proxy's own time-out, since the proxy completes a POST whose client has disconnected.
+    :param interval_seconds: pause between two searches.
     :param creates: the most POSTs that one attempt may send.
     """
 

@@ -135,7 +135,7 @@ class Intent:
         return Place(self.project, self.location)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "elsewhere": [list(place) for place in self.elsewhere]}
 
     def with_job(self, job_id: str) -> Intent:
         return replace(self, job_id=job_id)

@@ -60,7 +60,10 @@ class Submission:
 
 
 class SupersededError(PermanentError):
-    """A job was not submitted again, because another one runs in its place."""
+    """A job was not submitted again, because another one runs in its place.
+
+    :param job_id: the job that runs.
+    """
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id, self.reason = job_id, reason

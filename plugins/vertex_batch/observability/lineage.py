@@ -60,6 +60,7 @@ def of_reference(job: JobReference, output: str | None = None, rows: int | None 
     """The lineage of a job that was submitted or waited for.
 
     :param output: the folder that it wrote; None: its requested output.
+    :param rows: the rows in that folder.
     """
     place = output or job.output_prefix
     return Lineage(

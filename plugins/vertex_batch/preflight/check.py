@@ -64,6 +64,7 @@ class Subject:
 
     @property
     def rules(self) -> RowRules:
+        """What its rows are checked for."""
         return RowRules(self.model, self.key, self.failure_limits)
 
     @property
@@ -153,6 +154,7 @@ def preflight(
 
     A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left.
 
+    :param checked: see `inspect`.
     :raises PreflightError: no answer of it would be of use; see `Report.why_hopeless`.
     :raises VertexBatchError: as `inspect` does; in strict mode only.
     """

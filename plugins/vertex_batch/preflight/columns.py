@@ -36,6 +36,7 @@ class LowNumber:
     """A number of a record below which the other keys decide whether the row must be checked in Python.
 
     :param field: its name, in camel case.
+    :param below: the limit.
     :param needs_check: decides for a decoded record with a lower number.
     """
 

@@ -83,6 +83,7 @@ class Field:
         value is ever accepted), ``any`` (not checked), or the name of a message.
     :param values: the values of an enum or a choice; the known values of a string.
     :param limits: of a number, both included.
+    :param pattern: a regular expression that is found in a valid string; empty: any string is valid.
     """
 
     kind: str
@@ -155,6 +156,7 @@ class Message:
 
 @cache
 def messages() -> Mapping[str, Message]:
+    """All messages of a request, by name."""
     types = json.loads(Path(__file__).with_name("request_types.json").read_text())["types"]
     types[_TURN] = {**types["Content"], "role": "choice"}
     types[GENERATION] = {**types[GENERATION], "contents": f"repeated {_TURN}", "model": "string"}

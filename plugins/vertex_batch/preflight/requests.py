@@ -26,6 +26,7 @@ class Flaw:
 
 
 def problems(request: object, message: Message, path: str) -> Iterator[Flaw]:
+    """Yield the problems of a request, in the order of its keys."""
     yield from _message(request, message, path, 0)
 
 

@@ -198,6 +198,7 @@ class RowCheck:
         """Check the keys of rows: one by one if some of them are missing or not new.
 
         :param data: the rows, and perhaps blank lines.
+        :param first: the number of the line before them.
         """
         if not self._keys.path or self._keys.add_new(keys):
             return

@@ -16,6 +16,7 @@ class Discount:
 
     :param factor: what a batch costs of the standard price.
     :param includes_cache: whether it applies to cached input, too. If not, that costs its standard price.
+    :param source: who states it.
     """
 
     factor: Decimal

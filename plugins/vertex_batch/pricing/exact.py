@@ -64,6 +64,7 @@ def read_packaged(file: str) -> dict[str, Any]:
 
 
 def load_exact(path: Path) -> object:
+    """Read a JSON or YAML file, numbers exactly as written."""
     text = path.read_text(encoding="utf-8-sig")
     try:
         return json.loads(text, parse_float=Decimal)

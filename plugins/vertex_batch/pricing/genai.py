@@ -209,6 +209,7 @@ def _is_batch(key: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Write the list beside this module, or as a price file."""
     parser = argparse.ArgumentParser(description="Refresh the packaged prices of genai-prices.")
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(_FILE))

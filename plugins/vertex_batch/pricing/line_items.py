@@ -22,6 +22,7 @@ class LineItem:
 
     :param tokens: the number of units; see `unit`.
     :param standard_unit_price_usd: the price of one unit without batch; None if no price list has it.
+    :param standard_source: the list that has it.
     :param list_digest: of the list that the rate is from; see `PriceSource.digest`.
     :param priced_on: see `UsageKey.priced_on`.
     """
@@ -53,6 +54,7 @@ class LineItem:
 
     @property
     def unit(self) -> Unit:
+        """What is counted: tokens, characters, queries or prompts."""
         return Kind(self.kind).unit
 
 

@@ -36,6 +36,8 @@ class Rate:
 
     :param as_of: the day from which it holds, if one is stated, else the date of its source.
     :param standard: the same unit without batch; None if no list has it.
+    :param valid_from: first day; None if none is stated.
+    :param valid_until: last day; None if none is stated.
     :param list_digest: of the list that it is from; see `PriceSource.digest`.
     """
 
@@ -57,4 +59,5 @@ class Unpriced:
 
 
 def decimals(number: Decimal) -> int:
+    """How many decimals a number needs."""
     return len(f"{number:f}".partition(".")[2].rstrip("0"))

@@ -42,6 +42,7 @@ class Retirement:
     """The end of a model.
 
     :param last_day: on which it answers; if it is not final, the earliest possible one.
+    :param successors: what its vendor recommends instead.
     :param closed_to_new_projects: the day since which only projects that used it before have access.
     """
 

@@ -121,6 +121,7 @@ class PriceSource:
         return self._by_model.get(model, {}).get(key)
 
     def knows(self, model: str) -> bool:
+        """Whether there is any price for a model."""
         return bool(self._by_model.get(model))
 
     def period(self, model: str, key: str) -> Period | None:

@@ -106,7 +106,10 @@ def wanted_reasons(names: Collection[str], *, stopped_early: bool) -> frozenset[
 
 @dataclass(frozen=True, slots=True)
 class RetryFile:
-    """The rows of one job, in a local file."""
+    """The rows of one job, in a local file.
+
+    :param digest: of the content.
+    """
 
     path: Path
     rows: int
@@ -184,6 +187,7 @@ def futile_reasons(sent: Mapping[str, int], again: Mapping[str, int]) -> list[st
 class RetryCollector:
     """Writes the rows that are sent again into local files, each for one job.
 
+    :param reasons: those of the spec.
     :param work: a folder on a local disk for this collector alone.
     """
 

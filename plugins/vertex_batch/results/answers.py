@@ -40,8 +40,11 @@ class Answer:
     """What an answered row holds.
 
     :param text: the answer; None if it has none, or is an embedding.
+    :param embedding: the numbers of an embedding.
     :param finish: why the model stopped, in its own words; empty if the row does not state it.
     :param reason: why it is not a good answer; None if it is good.
+    :param words: details of the reason.
+    :param schema_path: where the answer violates the schema.
     """
 
     text: str | None = None

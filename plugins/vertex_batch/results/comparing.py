@@ -10,7 +10,10 @@ from vertex_batch.results.types import Reason
 
 
 class Earlier(msgspec.Struct, frozen=True):
-    """A delivery of another input that was at the address before, and has been moved beside it."""
+    """A delivery of another input that was at the address before, and has been moved beside it.
+
+    :param answers: where its answers are now.
+    """
 
     answers: str
     dag_id: str = ""
@@ -58,6 +61,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def run(self) -> tuple[str, str]:
+        """The run that has made the delivery, as the DAG and the run."""
         return self.dag_id, self.run_id
 
     @property

@@ -115,7 +115,11 @@ def total_of(bills: Collection[Bill]) -> Total:
 
 
 def main_reason(reasons: Counter[str], exceptions: int) -> str:
-    """Say why most rows without a good answer failed; empty if most have none for another reason."""
+    """Say why most rows without a good answer failed; empty if most have none for another reason.
+
+    :param reasons: of the failed rows.
+    :param exceptions: how many rows have no good answer.
+    """
     reason, rows = next(iter(reasons.most_common(1)), ("", 0))
     return f"Most frequent failure ({rows:,} rows): {reason.rstrip('.')}." if 2 * rows > exceptions else ""
 

@@ -102,6 +102,7 @@ class Appender:
     def add(self, row: tuple[object, ...], size: int) -> None:
         """Add one row.
 
+        :param row: its values, in the order of the columns.
         :param size: about how many bytes of text it holds.
         """
         self._rows.append(row)

@@ -30,7 +30,10 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Block:
-    """Some rows: the columns of DuckDB, and those that were added, in the order of the file."""
+    """Some rows: the columns of DuckDB, and those that were added, in the order of the file.
+
+    :param order: the names of all columns.
+    """
 
     def __init__(self, narrow: pa.RecordBatch, added: Added, order: Sequence[str]) -> None:
         self._narrow, self._added, self._order = narrow, added, order

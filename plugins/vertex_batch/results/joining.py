@@ -83,6 +83,7 @@ class Joined:
 
     @property
     def input_uris_digest(self) -> str:
+        """The digest of the names of the input's objects."""
         return whole_digest(part_of_digest(each.uri.encode()) for each in self._objects)
 
     def rows_to_send_again(self, reasons: Collection[Reason]) -> Iterator[bytes]:

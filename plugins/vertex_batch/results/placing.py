@@ -204,6 +204,7 @@ class Claim:
         puts them all again.
 
         :param written: the URIs of the new files, by the names of their places.
+        :param content: the manifest.
         """
         self.target.write(self.place.claim, [content])
         self.target.remove(self.place.manifest)

@@ -47,4 +47,5 @@ class Spool:
         return numbers.tolist()
 
     def close(self) -> None:
+        """Close the file; who made its folder removes it."""
         self._stream.close()

@@ -32,6 +32,7 @@ MANIFEST_VERSION = 1
 class Written:
     """A delivery that is in its place.
 
+    :param manifest: the content of the manifest.
     :param changed: whether anything was written; False if the same delivery was there.
     :param replaced: the delivery of another run that was there before.
     :param kept: the delivery at the address `to`, if it was kept and this one is beside it; likewise

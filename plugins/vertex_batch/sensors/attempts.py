@@ -158,6 +158,7 @@ class FailureTally:
         return self._kept
 
     def keep(self, context: Context, failures: int) -> None:
+        """Store the count if it has changed."""
         if failures != self._kept:
             context["task_state_store"].set(
                 _TALLY_KEY, {"try_number": context["ti"].try_number, "failures": failures}

@@ -77,6 +77,7 @@ class BudgetFields(SpecModel):
         return self
 
     def to_budget(self) -> Budget:
+        """Convert to the form that the decision uses."""
         periods = {Window.RUN: self.per_run, Window.DAY: self.per_day, Window.MONTH: self.per_month}
         return Budget(
             limits={

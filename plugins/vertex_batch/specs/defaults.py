@@ -25,6 +25,7 @@ class Defaults:
     """The defaults of a folder and of the folders in it. Each file is read once.
 
     :param root: the topmost folder to search.
+    :param read: returns the text of a file.
     """
 
     def __init__(self, root: Path, read: Callable[[Path], str]) -> None:

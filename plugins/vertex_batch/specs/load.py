@@ -226,6 +226,7 @@ def job_places(folder: Path, connection: str) -> set[tuple[str | None, str | Non
 
     Broken specs are skipped, because they run no jobs.
 
+    :param folder: the folder with the specs.
     :param connection: only include specs that use this proxy.
     """
     specs = load_specs(folder).specs.values()

@@ -39,6 +39,7 @@ class Matrix:
         """Make the jobs, by name; empty if there are problems.
 
         :param base: the prefix of each name; may be empty.
+        :param most: the most jobs.
         """
         written, origin = self._values.data[MATRIX], self._values.origin((MATRIX,))
         if not isinstance(written, Mapping) or not written:

@@ -52,6 +52,7 @@ def problems_of(
 ) -> Iterator[Problem]:
     """Locate each error where its value was written.
 
+    :param known: the valid keys.
     :param misspelled: keys that are present under a wrong name. That is already a problem, so they are not
         also reported as missing.
     """

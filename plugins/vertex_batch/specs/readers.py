@@ -26,7 +26,9 @@ _MOST_TRIES = 500
 class SpecReader:
     """A spec that reads an object.
 
+    :param model: of the job that reads it.
     :param pattern: the address in the spec that matches the object.
+    :param key: its `results.key`; empty if it has none.
     :param when: the day of the run that reads it, or its local time in the spec's time zone; None: every run
         does.
     """

@@ -102,7 +102,10 @@ class Results(SpecModel):
         return once_each(value, "; remove one of them")
 
     def describe(self, to: str) -> str:
-        """Say where answers go, and how; see `put_elsewhere`, too."""
+        """Say where answers go, and how; see `put_elsewhere`, too.
+
+        :param to: the rendered `to`.
+        """
         how = f"joined by `{self.key}`" if self.key else "joined by their requests"
         return f"delivered to {to} as {self.answer}, {how}"
 
@@ -110,6 +113,7 @@ class Results(SpecModel):
 def put_elsewhere(*, is_sample: bool, input_is_chosen: bool) -> list[str]:
     """Say when the answers of a run are not put where its spec says.
 
+    :param is_sample: the run reads a sample of its input.
     :param input_is_chosen: the run reads another input than its spec names.
     """
     found = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
@@ -119,7 +123,10 @@ def put_elsewhere(*, is_sample: bool, input_is_chosen: bool) -> list[str]:
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:
-    """The file with the JSON Schema of the answers; None if there is none."""
+    """The file with the JSON Schema of the answers; None if there is none.
+
+    :param folder: of the spec.
+    """
     if results is None or results.answer_schema is None:
         return None
     return (folder or Path()) / results.answer_schema

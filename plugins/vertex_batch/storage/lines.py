@@ -37,6 +37,7 @@ class Lines:
 
     @property
     def size(self) -> int:
+        """The size of these lines in the stream, in bytes."""
         return len(self.data) + self.skipped
 
     @property
@@ -63,6 +64,7 @@ def read_lines(stream: ByteStream, max_line_bytes: int = MAX_LINE_BYTES) -> Iter
 
 
 def blocks_in(stream: ByteStream) -> Iterator[bytes]:
+    """Yield a stream's bytes unchanged."""
     return iter(lambda: stream.read(BLOCK_BYTES), b"")
 
 

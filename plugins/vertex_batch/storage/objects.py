@@ -54,6 +54,7 @@ def written_after(
 
 
 def object_count(objects: int) -> str:
+    """A number of objects, for messages."""
     return f"{objects:,} {'object' if objects == 1 else 'objects'}"
 
 

@@ -39,6 +39,7 @@ _Result = TypeVar("_Result")
 class ObjectStorage:
     """The objects that one connection can access. It lists an input once and remembers the result.
 
+    :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
     """
 
@@ -53,7 +54,10 @@ class ObjectStorage:
         return self._fs
 
     def find(self, uris: Iterable[str], *, again: bool = False) -> builtins.list[SourceObject]:
-        """List and check inputs; see `check_inputs`. The same URIs are listed once."""
+        """List and check inputs; see `check_inputs`. The same URIs are listed once.
+
+        :param again: list them again.
+        """
         key = tuple(uris)
         if again or key not in self._found:
             self._found[key] = check_inputs(self._fs, key, conn_id=self._conn_id)
@@ -61,6 +65,7 @@ class ObjectStorage:
         return list(self._found[key])
 
     def list(self, uri: str) -> builtins.list[SourceObject]:
+        """List the objects of a URI; empty if there are none."""
         with named(uri, self._conn_id):
             return list_objects(self._fs, uri)
 
@@ -75,6 +80,7 @@ class ObjectStorage:
             return list_folders(self._fs, pattern)
 
     def check_output(self, uri: str) -> None:
+        """Check the bucket of an output; see `check_output_bucket`."""
         check_output_bucket(self._fs, uri, conn_id=self._conn_id)
 
     def look_up(self, uris: Sequence[str]) -> Sequence[SourceObject | None]:
@@ -90,6 +96,8 @@ class ObjectStorage:
         """Open an object to read its bytes in order; use it as a context manager.
 
         :param source: as it was listed; a URI that was not listed is looked up first.
+        :param start: the first byte to read.
+        :param end: see `ObjectReader`.
         :raises InputMissingError: a URI that was not listed does not exist.
         :raises ObjectEncodedError: it is stored with a content encoding.
         """
@@ -189,6 +197,7 @@ def check_inputs(
 
     ``bq://`` URIs are ignored.
 
+    :param fs: an fsspec file system.
     :param conn_id: the connection that it was opened with, for messages.
     :raises BucketMissingError: one or more buckets do not exist.
     :raises InputMissingError: one or more inputs do not exist, match nothing or are empty; it names them all.

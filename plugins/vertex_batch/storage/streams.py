@@ -40,7 +40,9 @@ class ObjectReader:
     """Reads an object from its first byte, or from `start`, to its end. Use it as a context manager.
 
     :param source: as it was listed. Its size is not looked up again; another generation of it is not read.
+    :param start: the first byte to read.
     :param end: the byte after the last one that is fetched ahead; later bytes are fetched as they are read.
+    :param conn_id: the connection, for messages.
     """
 
     def __init__(
@@ -216,6 +218,7 @@ def _one(
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
+    """The content of a local file, a few megabytes at a time."""
     with path.open("rb") as stream:
         while block := stream.read(_UPLOAD_BYTES):
             yield block

@@ -135,6 +135,7 @@ def check_day(run_id: str, day: date | None, entered: date | None, consequence: 
 
 
 def is_dry_run(context: Context) -> bool:
+    """Whether nothing is to be submitted."""
     return _params(context).get(DRY_RUN) is True
 
 

@@ -141,6 +141,8 @@ def reports_nothing_submitted(context: Context, retries: int | None) -> Iterator
 
     Then that task has nothing to look for, and does not repeat the failure of a wrong proxy. A task that
     crashes, was cleared before, or has stored an intent reports nothing.
+
+    :param retries: of the task.
     """
     try:
         yield

@@ -43,7 +43,11 @@ class VersionNotReadError(TransientError):
 
 
 class DeliveryStartedError(PermanentError):
-    """The delivery of this run has started or ended, so it would not contain what is submitted now."""
+    """The delivery of this run has started or ended, so it would not contain what is submitted now.
+
+    :param delivery: its task.
+    :param state: of this task.
+    """
 
     def __init__(self, delivery: str, state: str) -> None:
         super().__init__(

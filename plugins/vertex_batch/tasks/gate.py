@@ -70,6 +70,7 @@ class BudgetSettings:
 
     @property
     def is_enabled(self) -> bool:
+        """Whether there is anything to check or to estimate."""
         return bool(self.estimate or self.budget or self.budgets_file)
 
 
@@ -78,6 +79,7 @@ class InputFiles:
     """The input files of an estimate.
 
     :param uris: the inputs, as requested; they may have wildcards.
+    :param open_storage: opens the object store of the inputs.
     :param part: which part of a run's input they are; None: all of it.
     """
 
@@ -119,6 +121,7 @@ class BudgetGate:
     """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
     :param client: reads the proxy's prices.
+    :param request: of the job.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class BudgetGate:
 
         Without a limit, no failure of the estimate prevents the submission.
 
+        :param rows: of the input, if they were counted.
         :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
@@ -176,6 +180,8 @@ class BudgetGate:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
+
+        :param rows: of the input, if they were counted.
         """
         asks, today = self._request, datetime.now(UTC).date()
         again = self.paid_before(PaysAgain.WOULD_PAY)

@@ -111,6 +111,7 @@ class DryRunEnd(AirflowSkipException):
 def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, found: DryRunResult) -> None:
     """Say what would have been submitted, and what it would cost.
 
+    :param request: the body of the request, as JSON.
     :param rows: of the input; None: they were not counted.
     :raises DryRunEnd: always.
     """

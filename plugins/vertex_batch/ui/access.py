@@ -105,7 +105,10 @@ class Reader:
         )
 
     def narrowed(self, owners: Owners, where: JobFilter) -> JobFilter:
-        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing."""
+        """Restrict a filter to what the user may see. A DAG that they may not see is treated as missing.
+
+        :param owners: of the recorded jobs.
+        """
         if where.dag_id:
             if not self.may_see(where.dag_id):
                 raise HTTPException(404)

@@ -98,6 +98,8 @@ def rest_of_run(
 ) -> RestOfRun:
     """Read what has become of the rows of a run that have no answer.
 
+    :param jobs: of the run.
+    :param deliveries: of the run.
     :param task_id: the only submit task to look at; empty: all of the run.
     """
     mine = [each for each in jobs if task_id in ("", each.job.task_id)]

@@ -37,6 +37,7 @@ DAILY: dict[By, Literal["spec_day", "model_day", "team_day", "kind_day"]] = {
 class View:
     """The parameters of an overview.
 
+    :param where: which jobs of the period.
     :param compare: whether the chart shows the period before, too.
     """
 
@@ -71,6 +72,7 @@ class Overview:
     :param spend: for the chart and the tables; it begins with the first recorded day.
     :param days: sums by day, of this month and the last one and of both periods.
     :param before: what each group cost in the period before, by name; only by spec and by team.
+    :param recent: of yesterday and today.
     """
 
     spend: SpendChart

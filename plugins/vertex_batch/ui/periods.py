@@ -40,6 +40,7 @@ class Days:
 
     @property
     def unit(self) -> str:
+        """What one bar is."""
         return "day" if self.step == 1 else "week"
 
     @property

@@ -66,7 +66,10 @@ class PageProblem:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """The problems to show."""
+    """The problems to show.
+
+    :param more: how many others there are.
+    """
 
     shown: Sequence[PageProblem] = ()
     more: int = 0
@@ -97,6 +100,7 @@ def read_problems(
     :param costs: None: nothing was recorded yet.
     :param where: the jobs of the page that the reader may see. Its period is ignored.
     :param failed_limits: the share of rows without an answer that is a problem, by spec.
+    :param night: what was delivered in the last night.
     :param dag_id: the only DAG of the page; empty: all.
     """
     yesterday = today - timedelta(1)

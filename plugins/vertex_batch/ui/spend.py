@@ -208,6 +208,7 @@ class Summary:
 
     @property
     def per_thousand_rows(self) -> Total | None:
+        """What a thousand answered rows cost; None if none was answered."""
         return self.total.per_thousand(self.rows.ok)
 
     @property
@@ -245,6 +246,8 @@ class Months:
 
 
 def compare_months(daily: Sequence[GroupTotal], today: date) -> Months:
+    """Add up the months from sums by day."""
+
     def within(period: Days) -> Total:
         return add_totals(each.total for each in daily if period.since <= each.group[0] <= period.until)
 

@@ -26,6 +26,7 @@ class Unusual:
     """One thing to look at.
 
     :param day: of the jobs, or the day on which there are none.
+    :param brief: a few words, to show beside the spec's name.
     :param is_bad: whether it is a failure, and not only a surprise.
     """
 

@@ -43,7 +43,10 @@ def state(name: str) -> str:
 
 
 def is_many_failed(rows: RowCounts, many: Decimal = MANY_FAILED) -> bool:
-    """Whether so many rows failed, or so many cannot be read, that a person should know."""
+    """Whether so many rows failed, or so many cannot be read, that a person should know.
+
+    :param many: from which share on.
+    """
     bad = rows.failed + rows.not_counted
     return bad > 0 and Decimal(bad) / rows.total >= many
 
@@ -128,7 +131,10 @@ def basis(item: LineItem) -> str:
 
 
 def explain_truncated(reasons: Mapping[str, int]) -> str:
-    """Say why answers were cut, and what to change; empty if none was."""
+    """Say why answers were cut, and what to change; empty if none was.
+
+    :param reasons: the rows without a good answer, by reason.
+    """
     cut = reasons.get(Reason.TRUNCATED, 0)
     if not cut:
         return ""

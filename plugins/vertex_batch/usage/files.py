@@ -97,6 +97,7 @@ def is_increment(path: str) -> bool:
 def output_files(storage: ObjectStorage | Any, directory: str, job: str = "") -> OutputFiles:
     """List a directory and choose; raise `OutputMissingError` where there is nothing to read.
 
+    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``, with or without its scheme.
     """
     storage = as_storage(storage)
@@ -128,8 +129,10 @@ def scan_output(
 ) -> ScanResult:
     """Scan a job's output, streaming, in constant memory.
 
+    :param storage: an object store, or an fsspec filesystem.
     :param directory: ``outputInfo.gcsOutputDirectory``. Never build it: its time stamp cannot be known.
     :param processes: how many may read a large output.
+    :param options: see `ScanOptions`.
     :raises OutputMissingError: the directory holds no rows. An empty file gives 0 rows and a flag instead.
     """
     storage = as_storage(storage)

@@ -88,6 +88,7 @@ def scan_files(
 ) -> ScanResult:
     """Scan files as one output.
 
+    :param storage: an object store, or an fsspec filesystem.
     :param files: as they were listed; a path is looked up first.
     :param options: without `copies`, for which one process must read all rows (`scan_in_turn`).
     :param processes: the most processes; a daemonic process, which may not have children, does all the work.

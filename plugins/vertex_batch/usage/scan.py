@@ -90,10 +90,14 @@ class Scanner:
         return Meters(options.job_model, options.long_context_threshold, options.thresholds)
 
     def scan(self, stream: ByteStream, name: str) -> int:
-        """Read one stream to its end, and return how many lines it has."""
+        """Read one stream to its end, and return how many lines it has.
+
+        :param name: what problems are reported under.
+        """
         return self.scan_lines(read_lines(stream), name)
 
     def scan_lines(self, blocks: Iterator[Lines], name: str) -> int:
+        """Read lines; see `scan`."""
         lines_before = 0
         for block in blocks:
             if block.damage:

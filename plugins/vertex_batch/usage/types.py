@@ -162,6 +162,7 @@ class ScanResult:
 
     @property
     def flags(self) -> list[str]:
+        """The notes as sentences for the bill."""
         return [f"{text} ({_rows(n)})" if n else text for text, n in self.notes.items()]
 
     def merge(self, other: ScanResult) -> ScanResult:

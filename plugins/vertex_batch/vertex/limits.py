@@ -50,6 +50,7 @@ class JobLimits:
     max_files: int = MAX_FILES
 
     def fits(self, rows: int, size: int) -> bool:
+        """Whether one job may read that much."""
         return rows <= self.max_rows and size <= self.max_bytes
 
     def surely_fits(self, size: int) -> bool:

@@ -13,6 +13,8 @@ _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?[\w.+-]{0,40}", re.A
 class SecurityFlaw(NamedTuple):
     """A published security flaw of the proxy that a holder of a key, or any caller, can use.
 
+    :param cve: its id.
+    :param what: what it allows.
     :param fixed_in: the first version without it; None if no such version is known.
     """
 

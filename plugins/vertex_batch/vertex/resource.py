@@ -317,6 +317,7 @@ class JobReference:
     input_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """Convert to plain data for XCom."""
         return {**asdict(self), "input_uris": list(self.input_uris)}
 
     @classmethod

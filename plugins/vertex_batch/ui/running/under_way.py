@@ -40,7 +40,9 @@ class RunningLine:
 class UnderWay:
     """The running jobs.
 
+    :param lines: the jobs that are shown.
     :param problems: projects and locations that could not be read, and why.
+    :param more: the number of jobs beyond those in `lines`.
     :param unwatched: the number of waiting tasks that no triggerer takes care of.
     """
 

@@ -22,7 +22,9 @@ class CancelledRun:
     """What a cancellation came to.
 
     :param headline: what was cancelled, by whom and when, as far as that is known.
+    :param rows: how many rows were answered, failed, and did not run.
     :param paid: for the jobs that were submitted last; the earlier ones are in the sum of the run.
+    :param answered: how many rows the cancelled jobs have answered.
     :param waiting: the tasks that waited for the cancelled jobs and failed.
     :param reaches_submit: a submit task has failed, too, so that clearing the failed tasks submits again.
     """
@@ -40,6 +42,7 @@ def cancelled_run(
 ) -> CancelledRun | None:
     """Describe the cancellation of a run; None if it has not failed, or no job of it was cancelled.
 
+    :param jobs: of the run.
     :param by: who cancelled a job on the pages.
     :param marked: who marked the run as failed.
     """

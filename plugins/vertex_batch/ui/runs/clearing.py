@@ -90,6 +90,7 @@ def latest_jobs(jobs: Sequence[JobCost]) -> list[JobCost]:
 def clearings(jobs: Sequence[JobCost], expected: Mapping[JobId, Total]) -> list[Clearing]:
     """One for each submit task whose last jobs ended without all results.
 
+    :param jobs: of a run.
     :param expected: what jobs were expected to cost when they were submitted.
     """
     by_task: dict[str, list[JobCost]] = {}

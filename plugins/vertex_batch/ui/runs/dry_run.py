@@ -18,6 +18,7 @@ MAX_LINES = 20
 class CheckedJob:
     """A job that was checked and not submitted.
 
+    :param request: the body of the request, as JSON.
     :param rows: of its input; None: they were not counted.
     :param expected: its expected cost; None: it could not be estimated.
     :param day: whose prices the estimate has; None: not stored.

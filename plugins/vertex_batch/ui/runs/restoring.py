@@ -19,6 +19,7 @@ MAX_NAMED = 20
 class Restoring:
     """How a person puts the answers of a run into the file of its spec.
 
+    :param to: the file.
     :param outputs: of its jobs, which have the answers if no other file has them.
     :param command: for a shell; empty if the outputs are too many for one, or are not known.
     """
@@ -64,6 +65,7 @@ def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
 def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[str, int], str]) -> str:
     """Return the note of a delivery for its run's page, with what is true of a better delivery now.
 
+    :param deliveries: of the run.
     :param staying: what is true now, by task and map index; see `what_stays`.
     """
     for each in deliveries:
@@ -73,7 +75,10 @@ def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[
 
 
 def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:
-    """Whether a delivery is beside the file of its spec; False if that is not known."""
+    """Whether a delivery is beside the file of its spec; False if that is not known.
+
+    :param options: see `spec_files.result_options`.
+    """
     names_run = options is None or "run_id" in options[0].to
     return not names_run and _address(delivery) is not None
 
@@ -85,6 +90,7 @@ def restoring(
 
     None if it is where it belongs, or has no answers.
 
+    :param jobs: of the run.
     :param options: see `spec_files.result_options`; None if the spec cannot be read, so that only a delivery
         that was replaced is recognized, and without a command.
     """

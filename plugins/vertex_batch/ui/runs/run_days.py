@@ -21,6 +21,9 @@ def run_days(runs: Iterable[tuple[str, str]], timezones: Mapping[str, str]) -> d
     """Return the days of runs of specs; without a run that Airflow or the specs' folder no longer has.
 
     No rights are checked.
+
+    :param runs: DAG id and run id of each.
+    :param timezones: of each spec.
     """
     wanted = {run for run in runs if run[0] in timezones and run[1]}
     if not wanted:

@@ -215,6 +215,7 @@ def read_object(_request: ApiRequest, answer: JsonObject) -> JsonObject:
 
 
 def read_models(request: ApiRequest, answer: JsonObject) -> list[JsonObject]:
+    """Read ``GET /model/info``."""
     models = answer.get("data")
     if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
         _unexpected(request, "not a list of models")
@@ -234,6 +235,7 @@ class SpendPage:
 
 
 def read_spend(request: ApiRequest, answer: JsonObject) -> SpendPage:
+    """Read a page of ``GET /spend/logs/v2``."""
     rows, pages = answer.get("data"), answer.get("total_pages")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         _unexpected(request, "not a list of spend logs")
