@@ -63,6 +63,7 @@ class Plan:
     :param life: what the price lists say of the end of the model.
     :param sample: the rows that it reads instead of the whole input; None: it reads all of them.
     :param whole: of a sample, the expected cost of the whole input.
+    :param input_is_chosen: it reads another input than its spec names.
     """
 
     spec: Spec
@@ -80,6 +81,7 @@ class Plan:
     life: tuple[Mapping[str, object], ...] = ()
     sample: InputPart | None = None
     whole: Estimate | None = None
+    input_is_chosen: bool = False
 
     @property
     def title(self) -> str:
@@ -152,7 +154,7 @@ def prepare(
         message = f"{spec.file or spec.name}: job {job.name}: {error}. Nothing was submitted."
         raise ConfigurationError(message) from error
     day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
-    return Plan(spec, job, rendered, place, request, day=day)
+    return Plan(spec, job, rendered, place, request, day=day, input_is_chosen=bool(inputs))
 
 
 def look(

@@ -22,6 +22,7 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url, console_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import NOT_LISTED, CheckedRows, Mode, Report, Subject, preflight
+from vertex_batch.specs.results import put_elsewhere
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
@@ -150,6 +151,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         """Tasks that submit rows of this job again, in later rounds."""
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
+        self._chosen: Mapping[str, Any] = {}
+        self._input: list[str] = []
 
     @property
     def _part(self) -> InputPart | None:
@@ -158,6 +161,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:
         labels = {**(self.labels or {}), **chosen.get("labels", {})}
         super()._put_in({**chosen, "labels": labels} if "labels" in chosen else chosen, context)
+        self._chosen, self._input = chosen, patterns(self.inputs)
         if part := self._planned_part(context):
             self._apply_part(part, context)
 
@@ -321,10 +325,11 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             unknown = "not checked; the log of the task says why"
         part = self._part
         is_sample = part is not None and part.kind is PartKind.SAMPLE
-        of_sample = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
+        elsewhere = put_elsewhere(is_sample=is_sample, input_is_chosen="inputs" in self._chosen)
         return {
             "output": [self.output_uri],
-            "answers": [self.answers, *of_sample] if self.answers else [],
+            "input": self._input,
+            "answers": [self.answers, *elsewhere] if self.answers else [],
             "found": [report.summary(), *report.lines()] if report else [unknown],
         }
 

@@ -74,6 +74,8 @@ def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spe
     assert ("upload the input first" in shown) is is_local
     once = " once its input is uploaded" if is_local else ""
     assert f"would be submitted to demo-project/us-central1{once}; nothing was submitted" in shown
+    [checked] = json.loads(run("check", *asked[1:], "--json")[1])["jobs"]
+    assert checked["rows"] == 5
     twice = run("plan", spec, "--date", DAY, "--json", "--input", other, "--input", other)[1]
     assert json.loads(twice)["jobs"][0]["inputs"] == [other, other]
     assert vertex.admin.jobs() == []

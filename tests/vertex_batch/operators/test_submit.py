@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import input_rows
+from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.observability.links import BillLink, ConsoleJobLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.delivery_order import VersionNotReadError
@@ -409,8 +410,16 @@ class TestChoices:
         assert lines["answers"] == [answers.replace("{{ run_date }}", "2026-11-22")]
         assert lines["output"] == ["gs://demo-bucket/out/2026-11-22"]
         assert lines["model"] == ["gemini-3.8-flash"]
+        assert lines["input"] == ["gs://demo-bucket/in/2026-11-22.jsonl"]
         assert said["expected"]["input_tokens"] > 0
         assert said["priced_on"]
+        context["params"] = {"dry_run": True, "input": "gs://demo-bucket/in/mine.jsonl"}
+        vertex.gcs.put("gs://demo-bucket/in/mine.jsonl", row)
+        with pytest.raises(AirflowSkipException):
+            run(a_task(answers=answers, overrides=OVERRIDES), context)
+        lines = context["ti"].xcoms["submit", OUTCOME_XCOM]["lines"]
+        assert lines["input"] == ["gs://demo-bucket/in/mine.jsonl"]
+        assert lines["answers"][1].startswith("put beside the answers to the spec's input")
 
     def test_a_model_that_is_perhaps_misspelled_is_on_the_page_of_the_run(self, vertex, context, monkeypatch):
         known = {"litellm_params": {"model": "vertex_ai/gemini-3.8-flash"}}
