@@ -1,4 +1,6 @@
-"""The message types of a batch's rows: ``python -m tools.request_types`` writes them for the pre-flight.
+"""The message types of a batch's rows: ``python -m tools.request_types`` writes two copies of them.
+
+One is for the pre-flight, the other for the emulator. They share nothing else.
 
 They come from the two Vertex discovery documents of the installed google-api-python-client. A field that
 only v1beta1 has is among them, since rows may be served by either.
@@ -14,7 +16,10 @@ import googleapiclient.discovery_cache
 
 from local.stack.paths import REPOSITORY
 
-FILE = REPOSITORY / "plugins/vertex_batch/preflight/request_types.json"
+FILES = (
+    REPOSITORY / "plugins/vertex_batch/preflight/request_types.json",
+    REPOSITORY / "local/emulator/row_schema.json",
+)
 ROOTS = ("GenerateContentRequest", "EmbedContentRequest")
 _PREFIXES = {"v1beta1": "GoogleCloudAiplatformV1beta1", "v1": "GoogleCloudAiplatformV1"}
 
@@ -32,7 +37,7 @@ def request_types() -> dict[str, Any]:
 
 
 def text() -> str:
-    """What the file holds."""
+    """What each file holds."""
     return json.dumps(request_types(), indent=1, sort_keys=True) + "\n"
 
 
@@ -70,4 +75,5 @@ def _type(described: dict[str, Any], prefix: str) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text())
+    for file in FILES:
+        file.write_text(text())

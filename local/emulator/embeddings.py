@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .row_schema import EMBED, problem_of
 from .rowkit import Answer, Draft, failure, refused
 
 
@@ -13,6 +14,8 @@ def gemini_embedding(draft: Draft) -> Answer:
         return failed
     request = draft.row["request"]
     content = request.get("content") if isinstance(request, dict) else None
+    if problem := problem_of(request, EMBED):
+        return refused(draft, problem)
     texts = [part.get("text") for part in (content or {}).get("parts") or [] if isinstance(part, dict)]
     if not any(texts):
         return refused(draft, "The text content is empty.")

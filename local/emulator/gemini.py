@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .row_schema import GENERATE, problem_of
 from .rowkit import Answer, Draft, failure, refused
 from .script import Trait
 
@@ -79,7 +80,7 @@ def _problem(request: object) -> str:
             return "Unable to submit request because it must have at least one parts field."
         if content.get("role", "user") not in _ROLES:
             return "Please use a valid role: user, model."
-    return ""
+    return problem_of(request, GENERATE)
 
 
 def _usage(draft: Draft, request: Mapping[str, Any]) -> _Usage:

@@ -68,7 +68,7 @@ def test_a_bill_says_what_was_delivered_and_where(printed, table):
     )
     table.record_delivery(delivery, files_changed=True)
     text = printed(bill(item(Kind.INPUT, 1, "0.000001")))
-    assert "4 input rows = 3 delivered + 1 exceptions (1 failed)" in text
+    assert "4 input rows = 3 delivered + 1 exception (1 failed)" in text
     assert "gs://b/answers.parquet" in text
 
 

@@ -1,4 +1,4 @@
-"""The message types that the pre-flight knows are those of Vertex's discovery document."""
+"""The message types that the pre-flight and the emulator know are those of Vertex's discovery document."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from tools import request_types
 
 
-def test_the_committed_types_are_those_of_the_discovery_document():
-    committed = json.loads(request_types.FILE.read_text())
+@pytest.mark.parametrize("file", request_types.FILES, ids=lambda file: file.stem)
+def test_the_committed_types_are_those_of_the_discovery_document(file):
+    committed = json.loads(file.read_text())
     current = request_types.request_types()
     if committed["revision"] != current["revision"]:
         pytest.skip("another revision is installed; run `python -m tools.request_types`")
-    assert request_types.FILE.read_text() == request_types.text()
+    assert file.read_text() == request_types.text()

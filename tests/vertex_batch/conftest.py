@@ -211,7 +211,8 @@ def emulator(tmp_path_factory) -> Iterator[EmulatedVertex]:
             process.stop()
 
 
-_JSON = TypeAdapter[Any](JsonValue)
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+"""As Airflow's messages have it: a tuple is refused."""
 
 
 class TaskStateStore:

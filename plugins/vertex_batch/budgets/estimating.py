@@ -195,8 +195,11 @@ def estimate(
     :param day: the UTC day on which the job will run, whose prices are used; None: today.
     :param failure_limits: key of the spec -> largest share of rows without a good answer, 0 to 1.
     """
-    if useful := like(usable(history), survey):
-        found = _replay(survey, useful, location, book, day)
+    past = usable(history)
+    if survey.failing:
+        past = [each.of_answered() for each in past]
+    if useful := like(past, survey):
+        found = _replay(survey, useful, location, book, day, of=len(past))
         limit = (failure_limits or {}).get(_MOST_EXCEPTIONS, 1)
         return replace(found, failure=_describe_failure(expected_cut(useful, survey), survey, limit))
     if not survey.complete and not survey.read_rows:
@@ -250,9 +253,18 @@ def _describe_failure(cut: Fraction, survey: Survey, limit: float) -> str:
 
 
 def _replay(
-    survey: Survey, useful: Sequence[PastJob], location: str, book: PriceBook, day: date | None
+    survey: Survey,
+    useful: Sequence[PastJob],
+    location: str,
+    book: PriceBook,
+    day: date | None,
+    *,
+    of: int,
 ) -> Estimate:
-    """Price what each past job would have used; the one in the middle is expected."""
+    """Price what each past job would have used; the one in the middle is expected.
+
+    :param of: the number of past jobs, of which the useful ones are a part.
+    """
     margin = margin_of(useful, survey)
     replays = [replay(past, survey, margin) for past in useful]
 
@@ -267,7 +279,7 @@ def _replay(
     # Rows of the same input are not compared: they are like those that their basis has run.
     others = [each.change for past, each in zip(useful, replays, strict=True) if not past.same]
     differs = describe(others, is_wider=is_wider)
-    method = f"{survey.number}, tokens as in {_jobs(useful)}"
+    method = f"{survey.number}, tokens as in {_jobs(useful, of)}"
     return _make_estimate(
         survey,
         items,
@@ -285,10 +297,13 @@ def _middle(usages: Sequence[Mapping[UsageKey, int]]) -> Mapping[UsageKey, int]:
     return {key: -(-(one.get(key, 0) + two.get(key, 0)) // 2) for key in {**one, **two}}
 
 
-def _jobs(useful: Sequence[PastJob]) -> str:
+def _jobs(useful: Sequence[PastJob], of: int) -> str:
     last = useful[0]
     if all(past.same for past in useful):
         return str(last.same)
+    if len(useful) < of:
+        many = "one" if len(useful) == 1 else len(useful)
+        return f"the {many} of the last {of} jobs whose rows are like these"
     if len(useful) > 1:
         return f"the last {len(useful)} jobs"
     if last.rows < last.input_rows:
@@ -310,7 +325,7 @@ def _make_estimate(
         expected=Total(total(items).amount, complete=not list(reasons)),
         low=span[0],
         high=span[1],
-        rows=survey.rows,
+        rows=survey.rows + survey.failing,
         size=survey.size,
         input_tokens=sum(i.tokens for i in items if i.unit == "token" and i.kind not in OF_THE_ANSWER),
         output_tokens=sum(i.tokens for i in items if i.kind in OF_THE_ANSWER),

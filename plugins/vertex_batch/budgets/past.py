@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -74,6 +74,13 @@ class PastJob:
         enough = self.rows >= min(ENOUGH_ROWS, -(-self.input_rows // 2))
         enough |= self.same is SameRows.SENT_AGAIN
         return bool(self.rows > 0 and self.usage and enough)
+
+    def of_answered(self) -> PastJob:
+        """The same job as if it had run only the rows that it answered: the others were not billed."""
+        if not 0 < self.answered < self.rows:
+            return self
+        size = self.size * self.answered // self.rows if self.size else self.size
+        return replace(self, rows=self.answered, size=size)
 
     @property
     def prompt_per_row(self) -> Fraction:

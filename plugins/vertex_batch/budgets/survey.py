@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, sqrt
 
@@ -61,7 +61,7 @@ class SampledRows:
 class Survey:
     """Counts over all rows of an input.
 
-    :param rows: lines that hold something.
+    :param rows: lines that hold something, without those of `failing`.
     :param size: bytes of all objects.
     :param content: bytes of all rows, unpacked; 0: as `size`.
     :param tokens: by what they are for, with their intervals.
@@ -73,6 +73,7 @@ class Survey:
     :param limits: the rows that were read, by how long their answers may be.
     :param cut_before: of rows that are sent again, the share whose last answer was cut at its limit; None:
         they are not sent again.
+    :param failing: rows that are certain to fail, and so cost nothing; see `without_failing`.
     """
 
     rows: int = 0
@@ -87,6 +88,24 @@ class Survey:
     assumed: tuple[str, ...] = ()
     limits: Mapping[AnswerLimit, int] = field(default_factory=dict)
     cut_before: Fraction | None = None
+    failing: int = 0
+
+    def without_failing(self, count: int) -> Survey:
+        """The survey of the other rows, if this many are certain to fail. They are taken to be as long."""
+        failing = min(count, self.rows)
+        if not failing:
+            return self
+        rows = self.rows - failing
+        share = rows / self.rows
+        return replace(
+            self,
+            rows=rows,
+            size=round(self.size * share),
+            content=round(self.content * share),
+            tokens={part: tokens.times(share) for part, tokens in self.tokens.items()},
+            row_range=self.row_range.times(share),
+            failing=failing,
+        )
 
     @property
     def is_exact(self) -> bool:
@@ -94,7 +113,7 @@ class Survey:
         unknown length.
         """
         states_limits = all(limit.whole is not None for limit in self.limits)
-        return self.complete and states_limits and not self.assumed
+        return self.complete and states_limits and not self.assumed and not self.failing
 
     @property
     def answer_limit(self) -> int | None:
@@ -108,7 +127,7 @@ class Survey:
     def number(self) -> str:
         """How the number of rows was found."""
         if self.counted:
-            return f"{_rows(self.rows)} counted"
+            return f"{_rows(self.rows + self.failing)} counted{self._fail}"
         return f"{_rows(self.rows)} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
 
     @property
@@ -116,7 +135,11 @@ class Survey:
         """How the tokens were found, such as "12 of 80 rows read"."""
         if self.complete or not self.counted:
             return self.number
-        return f"{self.read_rows:,} of {_rows(self.rows)} read"
+        return f"{self.read_rows:,} of {_rows(self.rows + self.failing)} read{self._fail}"
+
+    @property
+    def _fail(self) -> str:
+        return f", {self.failing:,} of them certain to fail and not billed" if self.failing else ""
 
 
 def summarize(

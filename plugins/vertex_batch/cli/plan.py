@@ -22,6 +22,7 @@ from vertex_batch.inputs.preparation import SampleRequest
 from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.rendering import moment_on
+from vertex_batch.specs.results import put_elsewhere
 from vertex_batch.specs.uris import InputUri
 from vertex_batch.specs.values import ModelName
 
@@ -36,6 +37,21 @@ def describe(command: argparse.ArgumentParser) -> None:
         " refused or fail."
     )
     add_spec_options(command)
+    _add_choices(command)
+    command.add_argument(
+        "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
+    )
+    command.add_argument(
+        "--url",
+        help="the cost table with earlier runs, such as sqlite:////path/batch_costs.db (default: that of the"
+        " spec's `cost_connection`)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run_plan)
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    """Add what a person can choose in the form of a run."""
     command.add_argument(
         "--input",
         dest="inputs",
@@ -59,16 +75,6 @@ def describe(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sample-seed", type=int, default=0, metavar="N", help="another seed chooses other rows (default: 0)"
     )
-    command.add_argument(
-        "--offline", action="store_true", help="only render; do not contact the proxy or the object store"
-    )
-    command.add_argument(
-        "--url",
-        help="the cost table with earlier runs, such as sqlite:////path/batch_costs.db (default: that of the"
-        " spec's `cost_connection`)",
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(run=run_plan)
 
 
 def describe_check(command: argparse.ArgumentParser) -> None:
@@ -77,8 +83,9 @@ def describe_check(command: argparse.ArgumentParser) -> None:
         " 1 if Vertex would not answer any row of a job, or no row has the field that `results.key` names."
     )
     add_spec_options(command)
+    _add_choices(command)
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(run=run_check)
+    command.set_defaults(run=run_check, offline=False)
 
 
 def add_spec_options(command: argparse.ArgumentParser, default_date: str = "now") -> None:
@@ -138,11 +145,7 @@ def _checked(kind: TypeAdapter[str], text: str) -> str:
 
 def run_plan(options: Namespace) -> int:
     with logs_aside():
-        sample = SampleRequest(options.sample, options.sample_seed) if options.sample else None
-        if sample and options.offline:
-            raise ConfigurationError("A sample is drawn from the input: leave out `--offline` or `--sample`")
-        chosen = {"inputs": options.inputs, "model": options.model, "sample": sample}
-        plans = list(_plans(options, estimate=True, offline=options.offline, **chosen))
+        plans = list(_plans(options, estimate=True))
     if options.json:
         print_json({"spec": plans[0].spec.name, "jobs": [as_data(plan) for plan in plans]})
     else:
@@ -181,22 +184,18 @@ def chosen_jobs(spec: Spec, names: Sequence[str] | None) -> list[JobSpec]:
     return [job for job in spec.jobs if not names or job.name in names]
 
 
-def _plans(
-    options: Namespace,
-    *,
-    estimate: bool,
-    offline: bool = False,
-    inputs: Sequence[str] = (),
-    model: str | None = None,
-    sample: SampleRequest | None = None,
-) -> Iterator[Plan]:
+def _plans(options: Namespace, *, estimate: bool) -> Iterator[Plan]:
+    sample = SampleRequest(options.sample, options.sample_seed) if options.sample else None
+    inputs, offline = options.inputs, options.offline
+    if sample and offline:
+        raise ConfigurationError("A sample is drawn from the input: leave out `--offline` or `--sample`")
     spec = load_spec(options.spec)
     if len({"://" in uri for uri in inputs}) > 1:
         raise ConfigurationError("Inputs must be in one place, all local or all in Cloud Storage")
     when = chosen_moment(spec, options.date)
     reach = access.Access(options)
     prices = prices_folder(Path(options.spec).resolve().parent)
-    changes = {"model": model} if model else {}
+    changes = {"model": options.model} if options.model else {}
     for job in (each.model_copy(update=changes) for each in chosen_jobs(spec, options.job)):
         plan = prepare(reach, spec, job, when, offline=offline, inputs=inputs)
         if not offline:
@@ -316,8 +315,8 @@ def _cost(plan: Plan) -> list[str]:
 
 def _delivery(plan: Plan) -> list[str]:
     results = plan.job.results
-    beside = ["those of a sample are put into the folder `_samples` beside it"] if plan.sample else []
-    return [results.describe(plan.rendered.delivery), *beside] if results else []
+    elsewhere = put_elsewhere(is_sample=plan.sample is not None, input_is_chosen=plan.input_is_chosen)
+    return [results.describe(plan.rendered.delivery), *elsewhere] if results else []
 
 
 def _field(name: str, lines: Iterable[str]) -> Iterator[str]:

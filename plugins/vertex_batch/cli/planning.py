@@ -63,6 +63,7 @@ class Plan:
     :param life: what the price lists say of the end of the model.
     :param sample: the rows that it reads instead of the whole input; None: it reads all of them.
     :param whole: of a sample, the expected cost of the whole input.
+    :param input_is_chosen: it reads another input than its spec names.
     """
 
     spec: Spec
@@ -80,6 +81,7 @@ class Plan:
     life: tuple[Mapping[str, object], ...] = ()
     sample: InputPart | None = None
     whole: Estimate | None = None
+    input_is_chosen: bool = False
 
     @property
     def title(self) -> str:
@@ -152,7 +154,7 @@ def prepare(
         message = f"{spec.file or spec.name}: job {job.name}: {error}. Nothing was submitted."
         raise ConfigurationError(message) from error
     day = max(moment.astimezone(UTC).date(), datetime.now(UTC).date())
-    return Plan(spec, job, rendered, place, request, day=day)
+    return Plan(spec, job, rendered, place, request, day=day, input_is_chosen=bool(inputs))
 
 
 def look(
@@ -210,7 +212,7 @@ def look(
                 plan = replace(plan, history=read_history(plan, cost_table, objects))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
-                guess = _estimate(plan, read, read_from, book, found.rows)
+                guess = _estimate(plan, read, read_from, book, found.rows, failing=found.bad_rows)
                 if plan.sample:
                     rows = plan.sample.of_rows or 0
                     plan = replace(plan, whole=_estimate(plan, objects, storage, book, rows))
@@ -302,14 +304,20 @@ def _price_book(plan: Plan, client: BatchClient | None, prices: Path | None) -> 
 
 
 def _estimate(
-    plan: Plan, objects: Sequence[SourceObject], storage: ObjectStorage, book: PriceBook, rows: int
+    plan: Plan,
+    objects: Sequence[SourceObject],
+    storage: ObjectStorage,
+    book: PriceBook,
+    rows: int,
+    *,
+    failing: int = 0,
 ) -> Estimate | None:
     """Estimate as the budget check of a run does; None if nothing would be submitted."""
     if plan.is_refused:
         return None
     model = plan.request.model
     long_context = book.thresholds().get(canonical_model(model))
-    survey = survey_input(storage, objects, model, long_context, rows or None)
+    survey = survey_input(storage, objects, model, long_context, rows or None).without_failing(failing)
     return estimate(
         survey,
         model,

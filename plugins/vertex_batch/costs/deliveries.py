@@ -18,12 +18,13 @@ from vertex_batch.vertex.names import JobId
 NIGHT = timedelta(hours=12)
 """How far back `DeliverySums` go from the latest delivery."""
 _REASONS_SHOWN = 5
-_NOTHING_TO_DO = "; nothing to do."
+NOTHING_TO_DO = "; nothing to do."
 
 
 def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     """Write the three numbers of a delivery: ``20 input rows = 18 delivered + 2 exceptions``."""
-    return f"{input_rows:,} input rows = {delivered:,} delivered + {exceptions:,} exceptions"
+    rows, bad = "row" if input_rows == 1 else "rows", "exception" if exceptions == 1 else "exceptions"
+    return f"{input_rows:,} input {rows} = {delivered:,} delivered + {exceptions:,} {bad}"
 
 
 def answers_stay(delivered: int, uri: str, rest: Lacking | None = None) -> str:
@@ -35,7 +36,7 @@ def answers_stay(delivered: int, uri: str, rest: Lacking | None = None) -> str:
         stay = f"The 1 answer that was delivered before stays at {uri}"
     else:
         stay = f"The {delivered:,} answers that were delivered before stay at {uri}"
-    return f"{stay}{(rest and str(rest)) or _NOTHING_TO_DO}"
+    return f"{stay}{(rest and str(rest)) or NOTHING_TO_DO}"
 
 
 def now_stay(text: str, delivered: int, uri: str, now: str) -> str:
@@ -43,8 +44,8 @@ def now_stay(text: str, delivered: int, uri: str, now: str) -> str:
 
     :param now: what is said instead.
     """
-    stay = answers_stay(delivered, uri).removesuffix(_NOTHING_TO_DO)
-    return re.sub(f"{re.escape(stay)}(?:{re.escape(_NOTHING_TO_DO)}|{Lacking.PATTERN})", lambda _: now, text)
+    stay = answers_stay(delivered, uri).removesuffix(NOTHING_TO_DO)
+    return re.sub(f"{re.escape(stay)}(?:{re.escape(NOTHING_TO_DO)}|{Lacking.PATTERN})", lambda _: now, text)
 
 
 @dataclass(frozen=True, slots=True)

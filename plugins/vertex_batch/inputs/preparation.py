@@ -29,7 +29,7 @@ from vertex_batch.inputs import (
     stage,
 )
 from vertex_batch.log import Log
-from vertex_batch.preflight import Report, RowRules, listing_of, report_data
+from vertex_batch.preflight import PreflightError, Report, RowRules, listing_of, report_data
 from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, object_count, without_duplicates
 
 DEFAULT_MAX_SHARDS = 1024
@@ -74,6 +74,8 @@ class InputPreparer:
     :param check_for: what the rows are checked for while they are counted. None: they are not checked, and
         not read if their size alone shows that one job may read them.
     :param max_shards: the most jobs that a run may have.
+    :param is_strict: an input that is split is refused if more rows are certain to fail than the run allows.
+        The submit tasks of its shards see only their own rows.
     :ivar warnings: what the pre-flight has found in the rows of an input that was split.
     """
 
@@ -87,9 +89,11 @@ class InputPreparer:
         log: Log,
         check_for: RowRules | None = None,
         max_shards: int = DEFAULT_MAX_SHARDS,
+        is_strict: bool = False,
     ) -> None:
         self._storage, self._uris, self._limits, self._place = storage, tuple(uris), limits, place
         self._log, self._check_for, self._max_shards = log, check_for, max_shards
+        self._is_strict = is_strict
         self.warnings: list[str] = []
 
     def prepare(self) -> list[InputPart]:
@@ -100,6 +104,7 @@ class InputPreparer:
         :raises InputChangedError: the input is being written; a retry reads it again.
         :raises ObjectEncodedError: an object has a content encoding, so its size says nothing.
         :raises ConfigurationError: the input needs more jobs than a run may have.
+        :raises PreflightError: see `is_strict`.
         """
         objects = self._objects()
         for each in objects:
@@ -180,6 +185,8 @@ class InputPreparer:
                 f" {self._max_shards:,}. Nothing was submitted",
                 "raise [core] max_map_length, max_rows_per_job or max_bytes_per_job, or write several specs",
             )
+        if self._is_strict and read.report and read.report.exceeds_limits:
+            raise PreflightError.of(read.report)
         staged = stage(self._storage, shards, self._place)
         self._see_unchanged(objects)
         self._log.info(
@@ -213,10 +220,12 @@ class InputPreparer:
             of_rows=read.rows,
             answered=read.answered,
         )
-        if self._check_for is None or read.report is None or read.report.is_hopeless:
+        report = read.report
+        if self._check_for is None or report is None or (report.is_hopeless and not report.exceeds_limits):
             return part
         found = [*shard.named, *(written[uri] for uri in part.uris if uri in written)]
-        report = Report(objects=len(found), rows=shard.rows, size_bytes=sum(each.size for each in found))
+        size = sum(each.size for each in found)
+        report = Report(objects=len(found), rows=shard.rows, size_bytes=size)
         return replace(part, listing=listing_of(found, self._check_for), report=report_data(report))
 
     def _objects(self, *, again: bool = False) -> list[SourceObject]:

@@ -11,11 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm, request_cancel
-from vertex_batch.lifecycle.finding import LookPolicy, find_jobs, find_jobs_by_key, look_for_lost_job
+from vertex_batch.lifecycle.finding import (
+    LookPolicy,
+    find_group_jobs,
+    find_jobs,
+    find_jobs_by_key,
+    look_for_lost_job,
+)
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity, attempt_key, map_index_of
 from vertex_batch.lifecycle.submit_rules import (
     USUAL_REASON,
@@ -48,6 +55,8 @@ class IntentStore(Protocol):
     def save(self, intent: Intent) -> None: ...
 
 
+FindJobs = Callable[[Place], list[BatchPredictionJob]]
+"""The jobs of a task in one project and location, of all epochs."""
 _CREATES = (Action.SUBMIT, Action.CANCEL_THEN_SUBMIT)
 
 
@@ -123,7 +132,11 @@ class Submitter:
             declared_at=self._now().isoformat(),
             map_index=identity.map_index,
         )
-        return self._submit_or_adopt(identity.task_key, wanted, request)
+        # Shards of the same task may have been submitted before its spec got `split: off`.
+        is_mapped = identity.map_index >= 0
+        find = partial(find_jobs, self._client, task_key=identity.task_key)
+        find_all = partial(find_group_jobs, self._client, group_key=identity.group_key)
+        return self._submit_or_adopt(find if is_mapped else find_all, wanted, request)
 
     def resubmit(
         self, failed: BatchPredictionJob, first_key: str, attempt: int, place: Place, *, resume: bool = False
@@ -144,10 +157,11 @@ class Submitter:
         wanted = Intent(0, key, fingerprint, *place, declared_at, attempt=attempt, map_index=index)
         again = CreateJobRequest.resuming(failed) if resume else CreateJobRequest.again(failed)
         request = again.model_copy(update={"labels": labels})
-        return self._submit_or_adopt(labels.get(TASK_KEY_LABEL, ""), wanted, request)
+        find = partial(find_jobs, self._client, task_key=labels.get(TASK_KEY_LABEL, ""))
+        return self._submit_or_adopt(find, wanted, request)
 
     def _submit_or_adopt(
-        self, task_key: str, wanted: Intent, request: CreateJobRequest, *, is_checked: bool = False
+        self, find: FindJobs, wanted: Intent, request: CreateJobRequest, *, is_checked: bool = False
     ) -> Submission:
         stored = self._store.load()
         wanted = wanted.following(stored)
@@ -156,11 +170,11 @@ class Submitter:
             self._log.info("Resuming job %s: %s.", known.job_id, known.reason)
             return Submission(known.job_id, known.action)
         is_checked = is_checked or (stored is not None and stored.job_key == wanted.job_key)
-        return self._look_and_create(task_key, wanted, stored, request, is_checked=is_checked)
+        return self._look_and_create(find, wanted, stored, request, is_checked=is_checked)
 
     def _look_and_create(
         self,
-        task_key: str,
+        find: FindJobs,
         wanted: Intent,
         stored: Intent | None,
         request: CreateJobRequest,
@@ -173,10 +187,10 @@ class Submitter:
         all_refused = stored is None or stored.job_key != wanted.job_key or stored.refused
         while True:
             looked_at = self._now()
-            decision = self._look(task_key, wanted, stored)
+            decision = self._look(find, wanted, stored)
             if not is_checked and decision.action in _CREATES and not self._check_quickly(looked_at):
                 # Another try may have assumed that this one crashed, and submitted in the meantime.
-                return self._submit_or_adopt(task_key, wanted, request, is_checked=True)
+                return self._submit_or_adopt(find, wanted, request, is_checked=True)
             is_checked = is_checked or decision.action in _CREATES
             if decision.action is Action.GIVE_WAY and decision.job:
                 raise SupersededError(decision.job.job_id, decision.reason)
@@ -193,7 +207,7 @@ class Submitter:
             if creates_left == 0 and last_error:
                 raise last_error
             creates_left -= 1
-            self._leave(task_key, wanted, stored)
+            self._leave(find, wanted, stored)
             stored = wanted = replace(wanted, declared_at=self._now().isoformat())
             self._store.save(wanted)
             self._before_create()
@@ -207,12 +221,12 @@ class Submitter:
                 continue
             return self._settle(wanted, job, decision.reason)
 
-    def _leave(self, task_key: str, wanted: Intent, stored: Intent | None) -> None:
+    def _leave(self, find: FindJobs, wanted: Intent, stored: Intent | None) -> None:
         """Cancel what the task has submitted to other projects and locations: no task waits for it."""
         if stored and stored.is_in_doubt and stored.place in wanted.elsewhere:
             look_for_lost_job(self._client, stored, self._policy, sleep=self._sleep, now=self._now)
         for place in wanted.elsewhere:
-            for job in find_jobs(self._client, place, task_key):
+            for job in find(place):
                 if not job.state.is_terminal:
                     self._log.info("Cancelling job %s in %s/%s: its task has moved", job.job_id, *place)
                     cancel_and_confirm(self._client, JobId(*place, job.job_id), sleep=self._sleep)
@@ -269,10 +283,10 @@ class Submitter:
             self._sleep(pause)
         return following
 
-    def _look(self, task_key: str, wanted: Intent, stored: Intent | None) -> SubmitDecision:
+    def _look(self, find: FindJobs, wanted: Intent, stored: Intent | None) -> SubmitDecision:
         """Read the list until the decision is certain."""
         while True:
-            found = find_jobs(self._client, wanted.place, task_key)
+            found = find(wanted.place)
             decision = decide_submit(
                 wanted, stored, found, looked_long_enough=self._looked_long_enough(stored)
             )

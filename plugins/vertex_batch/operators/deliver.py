@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,6 +128,8 @@ class DeliverResultsOperator(SpecOperator):
             self.delivery_url = storage_url(written.place.answers, is_file=True)
             beside = _beside(written, self._place(run), self.task_id, self.job_name)
             if bad:
+                where = shlex.join(["vertex-batch", "get", written.place.exceptions, "."])
+                self.log.error("Every row with its reason: `%s`", where)
                 # The page shows where the answers are now. What is at an address may be moved later.
                 if beside:
                     self.log.warning("%s", beside)
@@ -172,7 +176,15 @@ class DeliverResultsOperator(SpecOperator):
             written = results.deliver(joined, self._place(run), storage, facts)
             self._report(written, joined.counts, results.total_of(run.delivered))
             was_cancelled = all(bill.job.state == JobState.CANCELLED for bill in run.delivered)
-            bad = results.why_bad(joined.counts, self.max_exceptions_ratio, was_cancelled=was_cancelled)
+            reasons: Counter[str] = Counter()
+            for bill in run.delivered:
+                reasons.update(bill.failed_reasons)
+            bad = results.why_bad(
+                joined.counts,
+                self.max_exceptions_ratio,
+                main_reason=results.main_reason(reasons, joined.counts.exception_rows),
+                was_cancelled=was_cancelled,
+            )
             notes = ["" if bad else results.without_keys(joined.counts), results.later_objects(joined.counts)]
             return written, bad, " ".join(filter(None, notes))
 
@@ -340,8 +352,8 @@ def _beside(written: results.Written, to: str, task_id: str, job_name: str) -> s
     if not written.manifest["delivered"]:
         return f"{to} still has {written.kept}."
     return (
-        f"These {written.manifest['delivered']:,} answers are beside {to}, in {written.place.answers}. At"
-        f" that address is {written.kept}; it was kept, because {written.why_kept}. To replace it all"
+        f"The {written.manifest['delivered']:,} answers of this run are in {written.place.answers}, not in"
+        f" {to}. That file has {written.kept}; it was kept, because {written.why_kept}. To replace it all"
         " the same, run the command `vertex-batch results` with `--replace` that the run's tab Batch costs"
         f" shows, or delete {results.DeliveryPlace(to).manifest} and clear `{task_id}`. Both cost nothing."
     )

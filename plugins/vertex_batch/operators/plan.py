@@ -134,6 +134,7 @@ class PlanInputsOperator(StagingOperator):
                 log=self.log,
                 check_for=None if self.preflight is Mode.OFF else rules,
                 max_shards=conf.getint("core", "max_map_length", fallback=DEFAULT_MAX_SHARDS),
+                is_strict=self.preflight is Mode.STRICT,
             )
             parts = [preparer.sample(wish)] if wish else preparer.prepare()
             return plan_of(parts, storage, place), preparer.warnings

@@ -22,6 +22,7 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url, console_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import NOT_LISTED, CheckedRows, Mode, Report, Subject, preflight
+from vertex_batch.specs.results import put_elsewhere
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
 from vertex_batch.tasks.context import (
@@ -150,6 +151,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         """Tasks that submit rows of this job again, in later rounds."""
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
+        self._chosen: Mapping[str, Any] = {}
+        self._input: list[str] = []
 
     @property
     def _part(self) -> InputPart | None:
@@ -158,6 +161,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     def _put_in(self, chosen: Mapping[str, Any], context: Context) -> None:
         labels = {**(self.labels or {}), **chosen.get("labels", {})}
         super()._put_in({**chosen, "labels": labels} if "labels" in chosen else chosen, context)
+        self._chosen, self._input = chosen, patterns(self.inputs)
         if part := self._planned_part(context):
             self._apply_part(part, context)
 
@@ -233,7 +237,9 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             with hook.client() as client:
                 report = self._preflight(request, files, place, client)
                 rows = self._known_rows(report)
-                found = self._gate(context, request, files, place, client).preview(rows)
+                found = self._gate(context, request, files, place, client).preview(
+                    rows, report.bad_rows if report else 0
+                )
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             lines = {**self._plan_lines(report), **found.lines}
             end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
@@ -249,7 +255,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
 
             def before_intent() -> None:
                 may_create()
-                gate.check(self._known_rows(self._preflight(request, files, place, client)))
+                report = self._preflight(request, files, place, client)
+                gate.check(self._known_rows(report), report.bad_rows if report else 0)
                 cancel_rounds(context, client, place, self.round_task_ids, self.log)
 
             submitter = Submitter(
@@ -296,11 +303,12 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
         part = self._part
-        # The rows of a retry are a part of those that were checked before.
+        # The rows of a retry are a part of those that were checked before, and the limits are of all rows.
         is_retry = part is not None and part.kind is PartKind.RETRY
+        is_shard = part is not None and part.kind is PartKind.SHARD
         subject = Subject(
             *(request.model, place.location, files.uris, self.output_uri),
-            failure_limits=self.failure_limits,
+            failure_limits={} if is_retry or is_shard else self.failure_limits,
             key="" if is_retry else self.key or "",
         )
         checked = CheckedRows(part.listing, part.report) if part and part.report else None
@@ -317,10 +325,11 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             unknown = "not checked; the log of the task says why"
         part = self._part
         is_sample = part is not None and part.kind is PartKind.SAMPLE
-        of_sample = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
+        elsewhere = put_elsewhere(is_sample=is_sample, input_is_chosen="inputs" in self._chosen)
         return {
             "output": [self.output_uri],
-            "answers": [self.answers, *of_sample] if self.answers else [],
+            "input": self._input,
+            "answers": [self.answers, *elsewhere] if self.answers else [],
             "found": [report.summary(), *report.lines()] if report else [unknown],
         }
 

@@ -152,10 +152,11 @@ def preflight(
 ) -> Report | None:
     """Check a job right before it is submitted. In strict mode it raises, otherwise it warns.
 
-    A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left.
+    A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left and they
+    are no more than the limits of the run allow.
 
     :param checked: see `inspect`.
-    :raises PreflightError: no answer of it would be of use; see `Report.why_hopeless`.
+    :raises PreflightError: no answer of it would be of use, or the run would fail; see `Report.why_hopeless`.
     :raises VertexBatchError: as `inspect` does; in strict mode only.
     """
     if mode is Mode.OFF:
@@ -170,8 +171,7 @@ def preflight(
         return None
     log.info("Pre-flight: %s", report.summary())
     if report.is_hopeless and mode is Mode.STRICT:
-        fails_whole_job = report.counts[Severity.JOB] > 0
-        raise PreflightError(report.lines(), fails_whole_job=fails_whole_job, why=report.why_hopeless)
+        raise PreflightError.of(report)
     for line in report.lines():
         log.warning("Pre-flight: %s", line)
     return report

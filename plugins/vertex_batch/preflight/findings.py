@@ -38,12 +38,17 @@ class Severity(StrEnum):
 
 _UNANSWERED = "Vertex would not answer any row of this job"
 _UNNAMED = "no answer of this job would be delivered with its key"
+_EXCEEDED = "more rows are certain to fail than the run allows"
 _REFUSED = "The pre-flight found that {why}. Nothing was submitted and nothing was spent."
 _REMEDY = "Fix the input and run this again; a retry fails the same way until then."
 _ANYWAY = "To submit the job anyway, set `preflight: warn` in the spec."
 _KEY_REMEDY = (
     "Correct `results.key` in the spec, or the rows, and run this again; a retry fails the same way until"
     " then. Without `results.key`, answers are joined by their requests."
+)
+_EXCEEDED_REMEDY = (
+    "Nothing was submitted and nothing was spent. Correct these rows or raise the limit, and run this again;"
+    f" a retry fails the same way until then. {_ANYWAY}"
 )
 _OUTCOME = {
     Severity.JOB: "fails the whole job",
@@ -72,9 +77,13 @@ class Finding:
     def __str__(self) -> str:
         if self.severity is Severity.REPEATED_KEY:
             return scrub(repeated_keys(self.path, self.times, self.place, self.message))
-        what = f"{self.path}: {self.message}" if self.path else self.message
         others = f"; the same in {self.times - 1:,} more" if self.times > 1 else ""
-        return scrub(f"{self.place}: {what} ({_OUTCOME[self.severity]}{others})")
+        return scrub(f"{self.place}: {self.what} ({_OUTCOME[self.severity]}{others})")
+
+    @property
+    def what(self) -> str:
+        """The key within the row, if there is one, and what is wrong."""
+        return f"{self.path}: {self.message}" if self.path else self.message
 
     def is_like(self, other: Finding) -> bool:
         """Whether it is the same problem, perhaps at another place."""
@@ -124,10 +133,23 @@ class Report:
 
     @property
     def why_hopeless(self) -> str:
-        """Why no answer would be of use, as a clause; empty if some may be."""
+        """Why no answer would be of use, or why the run would fail anyway, as a clause; else empty."""
         if self.counts[Severity.JOB] or (self.rows and self.bad_rows >= self.rows):
             return _UNANSWERED
-        return _UNNAMED if self.rows and self.counts[Severity.NO_KEY] >= self.rows else ""
+        if self.rows and self.counts[Severity.NO_KEY] >= self.rows:
+            return _UNNAMED
+        return _EXCEEDED if self._exceeded else ""
+
+    @property
+    def exceeds_limits(self) -> bool:
+        """Whether some rows would be answered, but the run would certainly fail after it was paid for."""
+        return self.why_hopeless == _EXCEEDED
+
+    @property
+    def _exceeded(self) -> dict[str, float]:
+        """The limits that the rows that are certain to fail exceed."""
+        share = self.bad_rows / self.rows if self.rows else 0
+        return {name: limit for name, limit in self.failure_limits.items() if share > limit}
 
     @property
     def shown(self) -> list[Finding]:
@@ -153,16 +175,17 @@ class Report:
         return scrub(lacking_keys(found.path, without, self.rows, found.place, found.message))
 
     def _failed_limit(self) -> str:
-        """Say that the run will fail after it was paid for; empty if that is not certain."""
-        share = self.bad_rows / self.rows if self.rows and not self.is_hopeless else 0
-        passed = {name: limit for name, limit in self.failure_limits.items() if share > limit}
-        if not passed:
+        """Say that the run would fail after it was paid for, and why; empty if that is not certain."""
+        if not self.exceeds_limits:
             return ""
+        passed = self._exceeded
         named = " and ".join(f"`{name}: {limit:g}`" for name, limit in passed.items())
-        return (
-            f"{self.bad_rows:,} of {self.rows:,} rows ({share:.2%}) are certain to fail, more than {named}"
-            f" allow{'s' if len(passed) == 1 else ''}: the run will pay for the other rows, and fail. Correct"
-            " these rows before you submit the job, or raise the limit"
+        first = next((each for each in self.findings if each.severity is Severity.ROW), None)
+        where = f"; the first is {first.place}: {first.what}" if first else ""
+        return scrub(
+            f"{self.bad_rows:,} of {self.rows:,} rows ({self.bad_rows / self.rows:.2%}) are certain to fail,"
+            f" more than {named} allow{'s' if len(passed) == 1 else ''}, so the run would pay for the other"
+            f" rows and fail{where}"
         )
 
     def summary(self) -> str:
@@ -187,7 +210,7 @@ class Report:
 
 
 class PreflightError(PermanentError):
-    """The job was not submitted, since no answer of it would have been of use.
+    """The job was not submitted, since no answer of it would have been of use, or its run would have failed.
 
     Pages show its first line, which therefore has the most severe finding.
 
@@ -200,8 +223,16 @@ class PreflightError(PermanentError):
         self.lines, self.fails_whole_job, self.why = list(lines), fails_whole_job, why
         super().__init__(self.lines)
 
+    @classmethod
+    def of(cls, report: Report) -> PreflightError:
+        """The refusal of a job with a report that is hopeless."""
+        fails_whole_job = report.counts[Severity.JOB] > 0
+        return cls(report.lines(), fails_whole_job=fails_whole_job, why=report.why_hopeless)
+
     def __str__(self) -> str:
         first, *others = self.lines
+        if self.why == _EXCEEDED:
+            return "\n".join([f"{first}. {_EXCEEDED_REMEDY}", *others])
         remedy = _REMEDY if self.fails_whole_job else f"{_REMEDY} {_ANYWAY}"
         remedy = _KEY_REMEDY if self.why == _UNNAMED else remedy
         return "\n".join([f"{first}. {_REFUSED.format(why=self.why)} {remedy}", *others])

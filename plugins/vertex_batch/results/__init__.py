@@ -12,6 +12,7 @@ from vertex_batch.results.delivery_facts import attempts_of as attempts_of
 from vertex_batch.results.delivery_facts import bill_facts as bill_facts
 from vertex_batch.results.delivery_facts import cost_difference as cost_difference
 from vertex_batch.results.delivery_facts import later_objects as later_objects
+from vertex_batch.results.delivery_facts import main_reason as main_reason
 from vertex_batch.results.delivery_facts import of_paid_answers as of_paid_answers
 from vertex_batch.results.delivery_facts import other_prompts as other_prompts
 from vertex_batch.results.delivery_facts import output_of as output_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
@@ -113,22 +114,35 @@ def total_of(bills: Collection[Bill]) -> Total:
     return add_totals(bill.total for bill in bills)
 
 
+def main_reason(reasons: Counter[str], exceptions: int) -> str:
+    """Say why most rows without a good answer failed; empty if most have none for another reason.
+
+    :param reasons: of the failed rows.
+    :param exceptions: how many rows have no good answer.
+    """
+    reason, rows = next(iter(reasons.most_common(1)), ("", 0))
+    return f"Most frequent failure ({rows:,} rows): {reason.rstrip('.')}." if 2 * rows > exceptions else ""
+
+
 def why_bad(
     counts: Counts,
     max_exceptions_ratio: float = 1.0,
     outlook: str = AGAIN_IN_AIRFLOW,
     *,
+    main_reason: str = "",
     was_cancelled: bool = False,
 ) -> str | None:
     """Explain why a run fails although its delivery was written; None if it is good.
 
     :param max_exceptions_ratio: the largest share of input rows that may lack a good answer, 0 to 1.
     :param outlook: what the delivery costs, and what a second one will do.
+    :param main_reason: see `main_reason`.
     :param was_cancelled: all its jobs were cancelled.
     """
     exceptions = counts.exception_rows
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in list(counts.exceptions.items())[:_REASONS_SHOWN])
     reasons += f". The first one is {counts.first_exception}" if counts.first_exception else ""
+    reasons += f". {main_reason.rstrip('.')}" if main_reason else ""
     if was_cancelled and not counts.delivered:
         return (
             "This failure only follows from the cancellation: the job was cancelled before it answered a"

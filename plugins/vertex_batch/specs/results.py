@@ -102,12 +102,24 @@ class Results(SpecModel):
         return once_each(value, "; remove one of them")
 
     def describe(self, to: str) -> str:
-        """Say where answers go, and how.
+        """Say where answers go, and how; see `put_elsewhere`, too.
 
         :param to: the rendered `to`.
         """
         how = f"joined by `{self.key}`" if self.key else "joined by their requests"
         return f"delivered to {to} as {self.answer}, {how}"
+
+
+def put_elsewhere(*, is_sample: bool, input_is_chosen: bool) -> list[str]:
+    """Say when the answers of a run are not put where its spec says.
+
+    :param is_sample: the run reads a sample of its input.
+    :param input_is_chosen: the run reads another input than its spec names.
+    """
+    found = ["those of a sample are put into the folder `_samples` beside it"] if is_sample else []
+    if input_is_chosen:
+        found.append("put beside the answers to the spec's input, if there are any: this is another input")
+    return found
 
 
 def answer_schema_file(folder: Path | None, results: Results | None) -> Path | None:

@@ -151,12 +151,13 @@ class BudgetGate:
             team=request.labels.get("team", ""),
         )
 
-    def check(self, rows: int | None) -> None:
+    def check(self, rows: int | None, failing: int = 0) -> None:
         """Let the job pass, warn, ask a person, or refuse.
 
         Without a limit, no failure of the estimate prevents the submission.
 
-        :param rows: of the input, if they were counted.
+        :param rows: of the input; None if they were not counted.
+        :param failing: those of them that are certain to fail, and so cost nothing.
         :raises ConfigurationError: there is no cost table that could hold the job's cost.
         :raises BudgetExceededError: a limit refuses the job.
         :raises TaskAwaitingInput: a person has to approve.
@@ -168,7 +169,7 @@ class BudgetGate:
             note(self._context, self._log, again)
         rules = self._limits()
         try:
-            expected, decision, approval = self._claim(rules, rows)
+            expected, decision, approval = self._claim(rules, rows, failing)
         except VertexBatchError as error:
             if rules.limits:
                 raise
@@ -178,7 +179,7 @@ class BudgetGate:
             note(self._context, self._log, _pays_twice(other))
         self._act(rules, expected, decision, approval)
 
-    def preview(self, rows: int | None) -> DryRunResult:
+    def preview(self, rows: int | None, failing: int = 0) -> DryRunResult:
         """Log what the job would cost and what its budgets would decide, for a dry run.
 
         Nothing is reserved and no person is asked. Failures are only logged.
@@ -189,7 +190,7 @@ class BudgetGate:
         again = self.paid_before(PaysAgain.WOULD_PAY)
         try:
             rules = self._limits()
-            expected = self._estimate(rows)
+            expected = self._estimate(rows, failing)
             run = budgets.RunKey(asks.dag_id, asks.run_id)
             sums = {limit.account: self._ledger.sums(limit.account, run) for limit in rules.limits}
         except VertexBatchError as error:
@@ -293,8 +294,10 @@ class BudgetGate:
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
 
-    def _claim(self, rules: _Limits, rows: int | None) -> tuple[budgets.Estimate, budgets.Decision, Approval]:
-        expected = self._estimate(rows)
+    def _claim(
+        self, rules: _Limits, rows: int | None, failing: int
+    ) -> tuple[budgets.Estimate, budgets.Decision, Approval]:
+        expected = self._estimate(rows, failing)
         approval = Approval(self._context, self._request.job_key)
         decision = self._ledger.claim(
             self._request,
@@ -306,7 +309,7 @@ class BudgetGate:
         )
         return expected, decision, approval
 
-    def _estimate(self, rows: int | None) -> budgets.Estimate:
+    def _estimate(self, rows: int | None, failing: int) -> budgets.Estimate:
         if self._files.reads_table:
             return budgets.unknown_estimate("the rows of a BigQuery table are not counted")
         asks, book, history = self._request, self._prices, self._history(rows)
@@ -316,7 +319,7 @@ class BudgetGate:
             survey = budgets.survey_input(storage, self._files.find(), asks.model, threshold, rows)
         except (VertexBatchError, OSError) as error:
             return budgets.unknown_estimate(f"the input could not be read: {error}")
-        survey = replace(survey, cut_before=self._files.cut_before)
+        survey = replace(survey, cut_before=self._files.cut_before).without_failing(failing)
         limits = self._settings.failure_limits
         return budgets.estimate(survey, asks.model, asks.location, book, history, failure_limits=limits)
 
@@ -395,7 +398,7 @@ class BudgetGate:
 def _pays_twice(other: UnbilledJob) -> str:
     return (
         f"Run {other.run_id} has sent the same inputs at {other.since:%Y-%m-%d %H:%M:%S} UTC and has no bill"
-        f" yet. If this run continues, its rows are paid for twice: {other.expected} more. To stop it, mark"
+        f" yet. If this run continues, its rows are paid for twice: {other.expected.rounded} more. To stop it, mark"
         " this run as failed, which cancels its job; rows that are answered until then are billed."
     )
 

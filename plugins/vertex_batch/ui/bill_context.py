@@ -17,7 +17,7 @@ from vertex_batch.ui.runs.audit import cancelled_by
 from vertex_batch.ui.runs.cancelled import RestSent, rest_sent
 from vertex_batch.ui.runs.clearing import Clearing, latest_jobs
 from vertex_batch.ui.runs.restoring import what_stays
-from vertex_batch.ui.runs.run_report import record_log
+from vertex_batch.ui.runs.run_report import not_ended, record_log
 from vertex_batch.ui.spec_files import retried_reasons, what_rest_needs
 from vertex_batch.ui.words import MANY_FAILED
 from vertex_batch.vertex.labels import GROUP_KEY_LABEL
@@ -69,11 +69,13 @@ class RestOfRun:
     :param staying: by task and map index of a delivery, which better answers stay; see `what_stays`.
     :param now: by the same, what is there now.
     :param later: the later runs that have answered rows of the run.
+    :param is_open: the run may still deliver, so it is not known which rows will lack an answer.
     """
 
     staying: Mapping[tuple[str, int], str]
     now: Mapping[tuple[str, int], Delivery]
     later: Sequence[RestSent]
+    is_open: bool = False
 
     @property
     def is_sent(self) -> bool:
@@ -82,7 +84,7 @@ class RestOfRun:
 
     def needs(self, clearing: Clearing) -> str | None:
         """What the spec needs so that only these rows are sent; None if they are not to be sent."""
-        return None if self.is_sent else what_rest_needs(clearing.spec, clearing.task_id)
+        return None if self.is_sent or self.is_open else what_rest_needs(clearing.spec, clearing.task_id)
 
 
 def jobs_of_run(costs: CostTable | None, dag_id: str, run_id: str) -> list[JobCost]:
@@ -101,14 +103,16 @@ def rest_of_run(
     :param task_id: the only submit task to look at; empty: all of the run.
     """
     mine = [each for each in jobs if task_id in ("", each.job.task_id)]
+    is_open = bool(not_ended({(each.job.dag_id, each.job.run_id) for each in mine}))
     if costs is None:
-        return RestOfRun({}, {}, [])
+        return RestOfRun({}, {}, [], is_open)
     of_task = [each for each in deliveries if task_id.startswith(each.group) or not task_id]
     at = costs.current_deliveries({each.best_at for each in of_task})
     return RestOfRun(
         {each.key: what_stays(each, jobs, at.get(each.best_at)) for each in of_task},
         {each.key: at[each.best_at] for each in of_task if each.best_at in at},
         _later_runs(costs, mine),
+        is_open,
     )
 
 
@@ -145,7 +149,7 @@ def bill_context(
         "money": AmountColumn.finest(amounts[:1], amounts, [item.amount_usd for item in found.line_items]),
         "rates": AmountColumn.finest(rates[:1], rates),
         "log": record_log(found.job),
-        "again": 0 if rest.is_sent else again,
+        "again": 0 if rest.is_sent or rest.is_open else again,
         "rest": rest,
         "ended_by": cancelled_by(found.job) if reader.may_read_audit(found.job.owner) else None,
     }

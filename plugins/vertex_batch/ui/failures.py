@@ -72,15 +72,6 @@ def group_failures(bill: Bill) -> list[Failures]:
     return sorted(found, key=lambda each: (-each.rows, each.reason))
 
 
-def main_reason(reasons: Counter[str], exceptions: int) -> str:
-    """Say why most rows without a good answer failed; empty if most have none for another reason.
-
-    :param reasons: of the failed rows.
-    """
-    reason, rows = next(iter(reasons.most_common(1)), ("", 0))
-    return f"Most frequent failure ({rows:,} rows): {reason.rstrip('.')}." if 2 * rows > exceptions else ""
-
-
 def main_failure(reasons: Counter[str]) -> str:
     """Say why most rows failed, in plain words if there are some; empty if none failed."""
     reason, _ = next(iter(reasons.most_common(1)), ("", 0))

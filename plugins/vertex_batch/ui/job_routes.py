@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from vertex_batch.costs import JobCost, JobFacts, JobFilter, JobOrder, RowCounts, Total
+from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, JobOrder, RowCounts, Total
 from vertex_batch.errors import (
     CancelNotConfirmedError,
     ConfigurationError,
@@ -202,6 +202,7 @@ def confirm_cancel(
         jobs.append(_without_bill(submission, read, each.finished_rows or 0))
     of_run = JobFilter(dag_id=submission.dag_id, run_id=submission.run_id)
     deliveries = costs.deliveries(of_run) if costs else []
+    same_input = _deliveries_of_same_input(costs, each, read) if costs and read else []
     return page(
         request,
         "cancel.html",
@@ -213,10 +214,18 @@ def confirm_cancel(
         bill=bill,
         clearing=clearing,
         rest=rest_of_run(costs, jobs, deliveries, submission.task_id),
-        deliveries=[each for each in deliveries if not each.replaced_by],
+        deliveries=[each for each in (*deliveries, *same_input) if not each.replaced_by],
         may_cancel=reader.may_cancel(submission.dag_id),
         token=sign(reader.user_id, _action(submission)),
     )
+
+
+def _deliveries_of_same_input(costs: CostTable, each: InFlight, job: BatchPredictionJob) -> list[Delivery]:
+    """What earlier runs of the same DAG have delivered of the input that a job reads."""
+    mine = each.submission
+    found = costs.answered(each.spec, job.input_uris, dag_id=mine.dag_id, run_id=mine.run_id)
+    runs = {(mine.dag_id, one.job.run_id) for one in found if one.job.dag_id == mine.dag_id}
+    return [delivery for of_run in costs.deliveries_of_runs(runs).values() for delivery in of_run]
 
 
 @router.post("/cancel")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from vertex_batch.costs import Total, about  # noqa: F401 - for the templates
 
@@ -20,6 +20,7 @@ _MILLIONTH = Decimal("0.000001")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _MANY_PERCENT = 1000
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 Amount = Decimal | Total | None
 
 
@@ -109,14 +110,14 @@ def change(now: Decimal, before: Decimal) -> str:
 def compact(number: int) -> str:
     """Write a large count in three digits: ``1.23 B``. One below a million is exact.
 
-    >>> compact(999_999), compact(1_234_567), compact(123_456_789_012)
-    ('999,999', '1.23 M', '123 B')
+    >>> compact(999_999), compact(4_197_942), compact(999_950_000), compact(123_456_789_012)
+    ('999,999', '4.20 M', '1.00 B', '123 B')
     """
-    for unit, name in _UNITS:
-        if number >= unit:
-            shown = Decimal(number) / unit
-            places = max(0, 2 - shown.adjusted())
-            return f"{shown.quantize(Decimal(1).scaleb(-places), ROUND_DOWN):,f} {name}"
+    rounded = _THREE_DIGITS.create_decimal(number)
+    for unit, name in _UNITS if number >= _UNITS[-1][0] else ():
+        if rounded >= unit:
+            shown = rounded / unit
+            return f"{shown:,.{max(0, 2 - shown.adjusted())}f} {name}"
     return f"{number:,}"
 
 

@@ -16,16 +16,16 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, add_totals
-from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
+from vertex_batch.costs.deliveries import NOTHING_TO_DO, DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
+from vertex_batch.results import main_reason
 from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
-from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import is_resolved
 from vertex_batch.ui.runs.restoring import is_beside, what_stays
-from vertex_batch.ui.runs.run_report import read_run
+from vertex_batch.ui.runs.run_report import not_ended, read_run
 from vertex_batch.ui.spec_files import broken_specs, result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
@@ -54,12 +54,14 @@ class PageProblem:
     :param text: what, and to which spec or DAG.
     :param address: of the page that has more about it, without the root of the pages; empty if none has.
     :param is_bad: it failed, and no person ended it.
+    :param is_settled: better answers stay, so there is nothing to do.
     """
 
     text: str
     address: str
     detail: str = ""
     is_bad: bool = True
+    is_settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ class Problems:
 
     @property
     def count(self) -> int:
-        return len(self.shown) + self.more
+        """How many are warnings."""
+        return len(self.shown) - self.settled + self.more
+
+    @property
+    def settled(self) -> int:
+        """How many of those that are shown need nothing to be done."""
+        return sum(each.is_settled for each in self.shown)
 
 
 def read_problems(
@@ -137,10 +145,14 @@ def _broken_specs(reader: Reader, only: str) -> Iterator[PageProblem]:
 
 def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
     """Read the earlier deliveries of runs, and why rows of them failed: one query for each."""
-    of_runs = costs.deliveries_of_runs({each.run for each in found if each.jobs and each.run_id})
+    of_runs_with_jobs = {each.run for each in found if each.jobs and each.run_id}
+    of_runs = costs.deliveries_of_runs(of_runs_with_jobs)
     reasons = costs.failed_reasons_of_runs({each.run for each in found if each.deliveries})
     now = costs.current_deliveries({one.best_at for of_run in of_runs.values() for one in of_run})
+    still_open = not_ended(of_runs_with_jobs)
     for each in found:
+        if each.run in still_open:
+            each.stays.append("The run has not ended yet. Its page then says what there is to do.")
         for one in of_runs.get(each.run, ()):
             if stays := what_stays(one, each.jobs, now.get(one.best_at)):
                 each.earlier.append(one)
@@ -156,8 +168,8 @@ class BadRun:
     :param jobs: those that ended without results, or lack rows, the latest first.
     :param deliveries: those in which many rows have no good answer.
     :param earlier: those of the run for which better answers stay.
-    :param stays: says so of each; see `what_stays`.
-    :param main_reason: see `failures.main_reason`.
+    :param stays: says so of each, see `what_stays`; or that the run has not ended.
+    :param main_reason: see `results.main_reason`.
     """
 
     dag_id: str
@@ -232,14 +244,13 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         states = Counter(each.job.state for each in bad.jobs)
         said = [f"job {state(name)}" if n == 1 else f"{n:,} jobs {state(name)}" for name, n in states.items()]
         is_bad = is_bad or any(tone(name) == "bad" for name in states)
-        detail = _ended_by(reader, bad.jobs) or moment(job.end_time or job.create_time)
+        detail = _ended_by(reader, bad.jobs) or _when(job.run_id, job.end_time or job.create_time)
     if found := DeliverySums.of(bad.deliveries):
         name = bad.deliveries[0].spec or name
         is_sample = all(f"/{SAMPLES}/" in each.answers_uri for each in bad.deliveries)
         said.append(f"in a sample, {found.unanswered}" if is_sample else found.unanswered)
-        if bad.main_reason:
-            detail = f"{bad.main_reason} {detail}".rstrip()
-        detail = detail or explain_truncated(found.reasons) or moment(found.until)
+        when = detail or _when(bad.run_id, found.until)
+        detail = ": ".join(filter(None, [when, bad.main_reason or explain_truncated(found.reasons)]))
         options = {each.task_id: result_options(each.spec, each.job_name) for each in bad.deliveries}
         if any(is_beside(each, options[each.task_id]) for each in bad.deliveries):
             detail = f"{detail.rstrip('.')}. {_BESIDE}"
@@ -253,14 +264,22 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         paid = add_totals(each.total for each in bad.jobs)
         said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
     detail = " ".join(filter(None, [*bad.stays, detail]))
-    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad)
+    is_settled = not is_bad and bool(bad.stays) and all(each.endswith(NOTHING_TO_DO) for each in bad.stays)
+    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad, is_settled)
 
 
 def _of_late_jobs(jobs: Sequence[JobCost]) -> PageProblem:
     job = jobs[0].job
     address = f"/run?{query(dag_id=job.dag_id, run_id=job.run_id)}"
+    ended = max(filter(None, (each.job.end_time for each in jobs)), default=None)
     advice = "They are safe. The page of the run says which task to clear to deliver them; it costs nothing."
+    advice = f"{_when(job.run_id, ended)}: {advice}"
     return PageProblem(f"{job.spec or job.dag_id}: {say_paid_after(jobs)}", address, advice)
+
+
+def _when(run_id: str, when: datetime | None) -> str:
+    """Say which run of a spec is meant."""
+    return ", ".join(filter(None, [moment(when), f"run {run_id}" if run_id else ""]))
 
 
 def _ended_by(reader: Reader, jobs: Sequence[JobCost]) -> str:
@@ -309,6 +328,6 @@ def _of_failed_run(reader: Reader, dag_id: str, run_id: str) -> PageProblem:
     first = report.failures[0] if report.failures else None
     where = f" at {first.name}" if first else ""
     reason = first.reason if first else ""
-    when = moment(first.ended_at) if first else ""
+    when = _when(run_id, first.ended_at if first else None)
     text = f"{dag_id}: run failed{where}"
-    return PageProblem(text, address, " ".join(filter(None, [when, reason])))
+    return PageProblem(text, address, ": ".join(filter(None, [when, reason])))

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from vertex_batch.observability.links import airflow_path
+from vertex_batch.tasks.delivery_order import reading_seconds
 from vertex_batch.ui import URL_PREFIX, numbers, words
 
 # Nothing but our own style sheet and script; only Airflow may show a page in a frame.
@@ -88,4 +89,5 @@ def _templates(airflow: str) -> Environment:
     )
     templates.filters["with_code"] = with_code
     templates.globals.update(words=words, numbers=numbers, airflow=airflow, root=airflow + URL_PREFIX)
+    templates.globals["reading_seconds"] = reading_seconds
     return templates

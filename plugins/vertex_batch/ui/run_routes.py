@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from vertex_batch.budgets import Ledger
 from vertex_batch.costs import JobFilter, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.results import main_reason
 from vertex_batch.ui.access import CurrentReader
 from vertex_batch.ui.bill_context import (
     bill_context,
@@ -16,7 +17,6 @@ from vertex_batch.ui.bill_context import (
     outside_expectation,
     rest_of_run,
 )
-from vertex_batch.ui.failures import main_reason
 from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled

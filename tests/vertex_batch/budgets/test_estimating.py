@@ -355,8 +355,8 @@ def test_a_new_limit_cuts_the_long_answers_alone_and_it_is_said_how_many():
     learned = estimate(survey, MODEL, "us-central1", BOOK, [*nights, under_it])
     assert learned.output_tokens == 40 * 200
     assert learned.method == (
-        "40 rows counted, tokens as in the last job; about 22 of 40 answers will be cut at their limit, as"
-        " before, and are paid for"
+        "40 rows counted, tokens as in the one of the last 3 jobs whose rows are like these; about 22 of 40"
+        " answers will be cut at their limit, as before, and are paid for"
     )
     higher = all_of(*(row(f"Question {number}", maxOutputTokens=2048) for number in range(40)))
     assert "will be cut" not in estimate(higher, MODEL, "us-central1", BOOK, [under_it]).method
@@ -454,3 +454,21 @@ def test_a_range_is_called_wider_only_where_it_is(limit, is_wider):
     found = estimate(survey, MODEL, "us-central1", BOOK, [past] * 10)
     assert "the rows are 4.0 times as long" in found.method
     assert ("so the range is wider" in found.method) is is_wider
+
+
+def test_rows_that_are_certain_to_fail_are_counted_and_cost_nothing():
+    survey = all_of(*[row("x" * 2000, maxOutputTokens=100)] * 10, model=PLAIN)
+    all_rows, most = (
+        estimate(each, PLAIN, "us-central1", BOOK) for each in (survey, survey.without_failing(4))
+    )
+    assert (most.rows, most.expected.amount) == (10, all_rows.expected.amount * Decimal("0.6"))
+    assert most.method.startswith("10 rows counted, 4 of them certain to fail and not billed, no history")
+    assert (all_rows.is_exact, most.is_exact) == (True, False)
+    assert survey.without_failing(0) is survey
+
+
+@pytest.mark.parametrize("failed_before", [0, 10])
+def test_rows_that_failed_before_do_not_make_the_other_rows_cheaper(failed_before):
+    before = PastJob(20 + failed_before, {INPUT: 1000, OUTPUT: 200}, 100 * (20 + failed_before), answered=20)
+    found = estimate(counted(30, 3000).without_failing(10), MODEL, "us-central1", BOOK, [before])
+    assert (found.rows, found.input_tokens, found.output_tokens) == (30, 1000, 200)

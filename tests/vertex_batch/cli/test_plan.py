@@ -74,6 +74,8 @@ def test_a_plan_prices_another_input_and_model_as_the_form_does(run, vertex, spe
     assert ("upload the input first" in shown) is is_local
     once = " once its input is uploaded" if is_local else ""
     assert f"would be submitted to demo-project/us-central1{once}; nothing was submitted" in shown
+    [checked] = json.loads(run("check", *asked[1:], "--json")[1])["jobs"]
+    assert checked["rows"] == 5
     twice = run("plan", spec, "--date", DAY, "--json", "--input", other, "--input", other)[1]
     assert json.loads(twice)["jobs"][0]["inputs"] == [other, other]
     assert vertex.admin.jobs() == []
@@ -135,7 +137,11 @@ def test_a_limit_that_rows_will_certainly_exceed_and_keys_of_two_rows_are_named(
     spec.write_text(f"{spec.read_text()}{limit}")
     for command in ("plan", "check"):
         status, out, _ = run(command, spec, "--date", DAY)
-        assert status == 0
+        assert status == 1
+        assert (
+            "More rows are certain to fail than the run allows; with `preflight: strict` the job is refused"
+            in out
+        )
         assert (
             "2 of 10 rows (20.00%) are certain to fail, more than `results.max_exceptions_ratio: 0.1`" in out
         )

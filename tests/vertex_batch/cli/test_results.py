@@ -31,7 +31,7 @@ def results(run, night, *more, outputs=2):
 def test_it_prints_the_numbers_and_where_the_files_are(run, night):
     to, (status, out, err) = results(run, night, outputs=1)
     assert (status, err) == (0, "")
-    assert out.splitlines()[0] == "3 input rows = 2 delivered + 1 exceptions (1 transient)"
+    assert out.splitlines()[0] == "3 input rows = 2 delivered + 1 exception (1 transient)"
     assert str(to) in out
     assert [json.loads(line)["answer"] for line in to.read_text().splitlines()] == ["zero", "two"]
 

@@ -86,6 +86,7 @@ class Run:
         request: CreateJobRequest | None = None,
         check=lambda: None,
         place=HERE,
+        task=TASK,
     ):
         submitter = Submitter(
             self.client,
@@ -95,7 +96,7 @@ class Run:
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
-        return submitter.submit(TASK, epoch, place, request or a_request())
+        return submitter.submit(task, epoch, place, request or a_request())
 
 
 @pytest.fixture
@@ -347,6 +348,16 @@ def test_a_task_that_submits_to_another_location_ends_its_job_in_the_first_one(v
     assert "/europe-west4/" in new.name
     assert run.store.load().elsewhere == (HERE,)  # for its bill
     assert run.submit(epoch, place=ELSEWHERE).action is Action.REATTACH
+
+
+def test_a_task_that_is_no_longer_mapped_ends_the_jobs_of_its_shards(vertex, run, client):
+    for index, name in enumerate(("a", "b")):
+        shard = Run(client)
+        shard.submit(task=replace(TASK, map_index=index), request=a_request(f"gs://demo-bucket/{name}.jsonl"))
+    whole = run.submit()
+    states = {job.id: job.state for job in vertex.jobs()}
+    assert list(states.values()) == ["CANCELLED", "CANCELLED", "PENDING"]
+    assert states[whole.job_id] == "PENDING"
 
 
 def test_another_deployment_with_the_same_names_is_another_task(vertex, run, client):

@@ -425,12 +425,15 @@ def test_what_a_failed_job_has_answered_is_delivered(vertex, context):
     assert (result["delivered"], result["exceptions_by_reason"]) == (ROWS / 2, {"missing": ROWS / 2})
 
 
-def test_too_many_exceptions_fail_the_task_after_the_delivery(vertex, context):
+def test_too_many_exceptions_fail_the_task_after_the_delivery(vertex, context, capsys):
     ended(vertex, context, mix={Trait.FAILED: 0.5})
     with pytest.raises(AirflowFailException, match=r"max_exceptions_ratio=0\.1 allows") as error:
         deliver(context, max_exceptions_ratio=0.1)
     first = read(vertex, TO.replace(".parquet", ".exceptions.parquet"))["input_line"][0]
     assert f"{FAILED} failed. The first one is {INPUT.rpartition('/')[2]}:{first}." in str(error.value)
+    assert f"Most frequent failure ({FAILED:,} rows): " in str(error.value)
+    get = f"vertex-batch get {TO.replace('.parquet', '.exceptions.parquet')} ."
+    assert f"Every row with its reason: `{get}`" in capsys.readouterr().out
     assert TO not in str(error.value)  # another run may move what is there
     assert len(read(vertex, TO)) == ROWS - FAILED
 

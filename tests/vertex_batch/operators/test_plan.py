@@ -6,6 +6,8 @@ import gc
 import gzip
 import itertools
 import json
+import re
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -374,18 +376,33 @@ def test_rows_that_are_sent_again_need_no_key(vertex, night):
     assert len(vertex.admin.jobs()) == 1
 
 
+BAD = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
+
+
 @pytest.mark.parametrize("max_rows", [2, 10])
+@pytest.mark.parametrize("mode", ["strict", "warn"])
 def test_rows_that_are_certain_to_fail_are_compared_with_the_limits_of_the_run(
-    vertex, night, max_rows, capsys
+    vertex, night, max_rows, mode, capsys
 ):
     vertex.admin.add_scenario(HELD)
-    bad = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
-    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2) + bad * 2)
-    limits = {"failure_limits": {"max_failed_ratio": 0.1}}
-    for index, part in enumerate(night.plan(max_rows=max_rows, **limits)):
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2) + BAD * 2)
+    more = {"failure_limits": {"max_failed_ratio": 0.1}, "preflight": mode}
+    said = "2 of 4 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.1` allows"
+    is_strict = mode == "strict"
+    with pytest.raises(AirflowFailException, match=re.escape(said)) if is_strict else nullcontext():
+        for index, part in enumerate(night.plan(max_rows=max_rows, **more)):
+            night.submit(part, index, **more)
+    assert capsys.readouterr().out.count(said) == 1
+    assert bool(vertex.admin.jobs()) is not is_strict
+
+
+def test_the_limits_are_of_all_rows_and_not_of_a_shard(vertex, night):
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(7) + BAD)
+    limits = {"failure_limits": {"max_failed_ratio": 0.2}}
+    for index, part in enumerate(night.plan(max_rows=2, **limits)):
         night.submit(part, index, **limits)
-    warning = "2 of 4 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.1` allows"
-    assert capsys.readouterr().out.count(warning) == 1
+    assert len(vertex.admin.jobs()) == 4
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

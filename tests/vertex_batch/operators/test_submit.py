@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import input_rows
+from vertex_batch.dag_factory.form import OVERRIDES
 from vertex_batch.observability.links import BillLink, ConsoleJobLink
 from vertex_batch.operators import SubmitBatchPredictionJobOperator
 from vertex_batch.tasks.delivery_order import VersionNotReadError
@@ -344,14 +346,20 @@ class TestPreflight:
         run(a_task(preflight=mode), context)
         assert len(vertex.admin.jobs()) == 1
 
-    def test_rows_that_certainly_exceed_a_limit_of_the_run_are_warned_of(self, vertex, context, capsys):
+    @pytest.mark.parametrize(
+        ("mode", "limit", "jobs"), [("strict", 0.05, 0), ("strict", 0.5, 1), ("warn", 0.05, 1)]
+    )
+    def test_rows_that_certainly_exceed_a_limit_of_the_run_are_refused(
+        self, vertex, context, capsys, mode, limit, jobs
+    ):
         bad = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
         vertex.gcs.put("gs://demo-bucket/in/2026-11-22.jsonl", ROW + bad)
-        run(a_task(failure_limits={"max_failed_ratio": 0.05}), context)
-        assert "1 of 2 rows (50.00%) are certain to fail, more than `max_failed_ratio: 0.05` allows" in (
-            capsys.readouterr().out
-        )
-        assert len(vertex.admin.jobs()) == 1
+        said = f"1 of 2 rows (50.00%) are certain to fail, more than `max_failed_ratio: {limit}` allows"
+        task = a_task(failure_limits={"max_failed_ratio": limit}, preflight=mode)
+        with nullcontext() if jobs else pytest.raises(AirflowFailException, match=re.escape(said)):
+            run(task, context)
+        assert (said in capsys.readouterr().out) is (limit < 0.5)
+        assert len(vertex.admin.jobs()) == jobs
 
     def test_a_retry_goes_on_with_its_job_though_the_input_is_gone_by_then(self, vertex, context):
         first = run(a_task(), context)
@@ -402,8 +410,16 @@ class TestChoices:
         assert lines["answers"] == [answers.replace("{{ run_date }}", "2026-11-22")]
         assert lines["output"] == ["gs://demo-bucket/out/2026-11-22"]
         assert lines["model"] == ["gemini-3.8-flash"]
+        assert lines["input"] == ["gs://demo-bucket/in/2026-11-22.jsonl"]
         assert said["expected"]["input_tokens"] > 0
         assert said["priced_on"]
+        context["params"] = {"dry_run": True, "input": "gs://demo-bucket/in/mine.jsonl"}
+        vertex.gcs.put("gs://demo-bucket/in/mine.jsonl", row)
+        with pytest.raises(AirflowSkipException):
+            run(a_task(answers=answers, overrides=OVERRIDES), context)
+        lines = context["ti"].xcoms["submit", OUTCOME_XCOM]["lines"]
+        assert lines["input"] == ["gs://demo-bucket/in/mine.jsonl"]
+        assert lines["answers"][1].startswith("put beside the answers to the spec's input")
 
     def test_a_model_that_is_perhaps_misspelled_is_on_the_page_of_the_run(self, vertex, context, monkeypatch):
         known = {"litellm_params": {"model": "vertex_ai/gemini-3.8-flash"}}

@@ -89,7 +89,7 @@ def test_gzip_is_refused_unless_the_input_is_unpacked_before_it_is_submitted(put
         (
             4,
             {"max_failed_ratio": 0.39},
-            "4 of 10 rows (40.00%) are certain to fail, more than `max_failed_ratio: 0.39` allows: the run",
+            "4 of 10 rows (40.00%) are certain to fail, more than `max_failed_ratio: 0.39` allows, so the",
         ),
         (4, {"max_failed_ratio": 0.4}, ""),
         (
@@ -106,11 +106,22 @@ def test_rows_that_are_certain_to_fail_are_compared_with_what_fails_the_run(
 ):
     bad_row = b'{"request": {"contents": [{"role": "system", "parts": [{"text": "x"}]}]}}\n'
     subject = replace(put(GOOD * (10 - bad) + bad_row * bad), failure_limits=limits)
-    report = preflight(subject, Mode.STRICT if bad < 10 else Mode.WARN, storage, None, LOG)
+    report = preflight(subject, Mode.WARN, storage, None, LOG)
     assert report
     assert (report.rows, report.bad_rows) == (10, bad)
     assert warning in caplog.text
-    assert ("certain to fail, more than" in caplog.text) is bool(warning)
+    assert ("certain to fail, more than" in caplog.text) is bool(warning) is report.exceeds_limits
+    if report.is_hopeless:
+        with pytest.raises(PreflightError) as error:
+            preflight(subject, Mode.STRICT, storage, None, LOG)
+        first = str(error.value).partition("\n")[0]
+        assert f"/in.jsonl:{11 - bad}: request.contents[].role: is 'system'" in first
+        assert "Nothing was submitted and nothing was spent" in first
+        assert "set `preflight: warn`" in first
+        if warning:
+            assert "Correct these rows or raise the limit" in first
+    else:
+        assert preflight(subject, Mode.STRICT, storage, None, LOG)
 
 
 def test_warn_says_so_and_goes_on(put, caplog):

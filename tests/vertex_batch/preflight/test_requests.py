@@ -11,9 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from local.emulator.catalogue import Family, Model
+from local.emulator.importer import Importer, ImportRefusedError
+from local.emulator.rows import REQUIRED_KEYS, RowMaker
+from local.emulator.script import Output
 from vertex_batch.preflight import Report, RowCheck, Severity, shape_of
 from vertex_batch.preflight.fields import is_misspelled, messages
 from vertex_batch.preflight.keys import MAX_KEYS, RowKeys
+from vertex_batch.usage.rows import camel
 
 TURN = {"role": "user", "parts": [{"text": "Hello"}]}
 PICTURE = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
@@ -98,7 +103,48 @@ CERTAIN = [
         "write 'HARM_CATEGORY_HARASSMENT'",
     ),
     ({"labels": "a"}, "labels", "where an object is expected"),
+    (config(presencePenalty=2.5), "generationConfig.presencePenalty", "accepts -2 to 2"),
+    (config(frequencyPenalty=-3), "generationConfig.frequencyPenalty", "accepts -2 to 2"),
 ]
+
+
+def refusal_of(row: dict[str, Any], family: Family = Family.GEMINI) -> str:
+    """What the emulator says about a row that it refuses; empty if it answers the row."""
+    line = json.dumps(row).encode()
+    try:
+        Importer(REQUIRED_KEYS[family]).check(line)
+    except ImportRefusedError as error:
+        return error.reason
+    made, ok = RowMaker(Model("a-model", family), "1", {}, (), Output()).make(line, row)
+    return "" if ok else str(json.loads(made)["status"])
+
+
+@pytest.mark.parametrize("bad", [bad for bad, _, _ in CERTAIN], ids=[path for _, path, _ in CERTAIN])
+def test_the_emulator_refuses_what_is_certain_to_fail(bad):
+    assert refusal_of(row("bad", **bad))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"parts": []}, {"parts": [{"text": "x", "inlineData": {"data": "x"}}]}, {"parts": [{"Text": "x"}]}],
+)
+def test_the_emulator_refuses_an_embedding_that_is_certain_to_fail(content):
+    embedding = {"request": {"content": content}}
+    report = check(embedding, model="gemini-embedding-001")
+    assert report.is_hopeless
+    assert refusal_of(embedding, Family.GEMINI_EMBEDDING)
+
+
+def test_each_rule_about_a_value_has_a_row_that_breaks_it():
+    """So that no rule of the pre-flight is missing in the emulator."""
+    paths = [path.replace("[]", "") for _, path, _ in CERTAIN]
+    for message in messages().values():
+        for name, field in message.fields.items():
+            if field.limits or field.max_items is not None or field.pattern or field.is_filled:
+                assert any(camel(path).endswith(name) for path in paths), (message.name, name)
+        for group in message.groups:
+            breaking = [said for _, _, said in CERTAIN if f"no value for `{group.names[0]}`" in said]
+            assert breaking or any(f"one of {group.names[0]}" in said for _, _, said in CERTAIN), group
 
 
 @pytest.mark.parametrize(
@@ -173,6 +219,8 @@ FINE = [
 @pytest.mark.parametrize("fine", FINE, ids=range(len(FINE)))
 def test_what_google_takes_is_not_found(fine):
     assert check(*[row(f"{n}", **fine) for n in range(50)]).lines() == []
+    is_one_turn = fine.get("contents") is TURN  # the emulator accepts a list only
+    assert is_one_turn or not refusal_of(row(**fine))
 
 
 def test_all_that_google_takes_may_be_in_one_input():

@@ -12,12 +12,13 @@ import pytest
 from airflow.models.dag import DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
+from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import Engine, delete, event, insert, update
 
 from tests.builders import MORNING, a_delivery
 from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
 from tests.vertex_batch.ui.test_pages import key, words
-from tests.vertex_batch.ui.test_run import REASON, a_run, a_spec
+from tests.vertex_batch.ui.test_run import DELIVER, REASON, a_run, a_spec
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
 from vertex_batch.costs import RowCounts, Total
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
@@ -231,7 +232,8 @@ def test_the_most_frequent_failure_comes_first_and_a_sample_is_called_one(pages)
     pages.table.record_delivery(a_delivery(**place, **cut), files_changed=True)
     said = f"Most frequent failure (8 rows): {role}"
     text = words(pages.get("/").text)
-    assert f"nightly: in a sample, 8 of 10 rows have no good answer (8 failed) {said}" in text
+    when = "2026-11-22 04:12 UTC, run tonight:"
+    assert f"nightly: in a sample, 8 of 10 rows have no good answer (8 failed) {when} {said}" in text
     reason = {"message": f"8 rows have no good answer; clear `deliver` {HOSTILE}"}
     a_run("failed", [("deliver", "failed", "DeliverResultsOperator")], [("deliver", OUTCOME_XCOM, reason)])
     page = pages.get("/run", dag_id="nightly", run_id="tonight").text
@@ -247,7 +249,7 @@ def test_the_overview_is_never_green_when_many_rows_of_the_night_have_no_answer(
     text = words(pages.get("/").text)
     assert "Nothing unusual" not in text
     said = "nightly: 185 of 300 rows have no good answer (177 truncated, 8 failed)"
-    assert f"{said} 177 rows were cut at maxOutputTokens" in text
+    assert f"{said} 2026-11-22 04:12 UTC, run night: 177 rows were cut at maxOutputTokens" in text
     assert said not in words(pages.get("/", dag_id="hourly").text)
 
 
@@ -425,6 +427,34 @@ def test_a_cancelled_run_is_one_line_with_who_ended_it(pages, event, extra, by):
     pages.may_read_logs = False
     assert one in words(pages.get("/").text)
     assert "ann" not in words(pages.get("/").text).partition("Spend")[0]
+
+
+def test_a_cancelled_run_with_nothing_to_do_is_not_counted_as_a_warning(pages):
+    whole = {"delivered": 20, "exceptions": 0, "reasons": {}, "delivered_at": ENDED - timedelta(days=2)}
+    first = a_delivery(run_id="first", **whole)
+    pages.table.record_delivery(first, files_changed=True)
+    cut = {"delivered": 8, "exceptions": 12, "reasons": {"missing": 12}, "answers_uri": "/srv/b.parquet"}
+    kept = {"kept_at": first.answers_uri, "kept_answers": 20}
+    pages.table.record_delivery(a_delivery(run_id="tonight", **cut, **kept), files_changed=True)
+    pages.record(run_id="tonight", state="CANCELLED", bill={"rows": RowCounts(ok=8, input_rows=20)})
+    text = words(pages.get("/").text)
+    assert "No warnings, and 1 run with nothing to do nightly: job cancelled, 1.50 USD paid The 20" in text
+
+
+def test_a_run_whose_delivery_is_still_to_come_says_that_it_is_not_known_what_is_to_do(pages):
+    run = {"dag_id": "nightly", "run_id": "tonight"}
+    pages.record(**run, state="CANCELLED", bill={"rows": RowCounts(ok=24, input_rows=40)})
+    waits = "16 of 40 rows are missing, 1.50 USD paid The run has not ended yet."
+    a_run("failed", [("deliver", None, DELIVER)])
+    assert waits in words(pages.get("/").text)
+    assert "Open this page again when the run has ended." in words(pages.get("/run", **run).text)
+    with airflows_database() as connection:
+        connection.execute(update(TaskInstance.__table__).values(state="failed"))
+    assert waits not in words(pages.get("/").text)
+    shown = words(pages.get("/run", **run).text)
+    assert "send and pay only the rows without an answer" in shown
+    assert re.search(r"read the spec, usually within \d+ s after the file arrives, trigger nightly", shown)
+    assert "“Send rows of an earlier run again” in the section “This run” of the form" in shown
 
 
 def test_the_jobs_and_deliveries_of_a_run_are_added_up(pages):

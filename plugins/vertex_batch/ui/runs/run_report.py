@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState, TaskInstanceState
-from sqlalchemy import Row, select
+from airflow.utils.state import DagRunState, State, TaskInstanceState
+from sqlalchemy import Row, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from vertex_batch.costs import Delivery, JobCost, JobFacts, PaysAgain
@@ -164,6 +164,26 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
         notes=notes,
         delivering=[task.task_id for task in delivering],
     )
+
+
+def not_ended(runs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Select the runs, each a DAG and a run, that are active, or whose answers are still being delivered.
+
+    A run that a person marked is over at once, but its delivery is not.
+    """
+    ti = TaskInstance
+    delivers = select(ti.dag_id).where(
+        ti.dag_id == DagRun.dag_id,
+        ti.run_id == DagRun.run_id,
+        ti.operator == DeliverResultsOperator.__name__,
+        or_(ti.state.is_(None), ti.state.in_([each for each in State.unfinished if each])),
+    )
+    asked = select(DagRun.dag_id, DagRun.run_id).where(
+        tuple_(DagRun.dag_id, DagRun.run_id).in_(sorted(runs)),
+        or_(DagRun.state.in_(_ACTIVE), delivers.exists()),
+    )
+    with create_session() as session:
+        return {(row.dag_id, row.run_id) for row in session.execute(asked)} if runs else set()
 
 
 def _end(

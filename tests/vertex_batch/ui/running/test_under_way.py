@@ -18,10 +18,10 @@ from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
-from tests.builders import MORNING, a_delivery, a_request
+from tests.builders import INPUT, MORNING, a_delivery, a_request
 from tests.vertex_batch.ui.conftest import Pages, airflows_database
 from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruling
@@ -352,6 +352,17 @@ def test_a_cancel_says_what_becomes_of_an_earlier_delivery_and_leads_to_the_cost
         assert "does not change this delivery" in text
 
 
+def test_a_cancel_names_the_delivery_of_an_earlier_run_of_the_same_input(running):
+    job_id = running.start(spec="nightly", timeline=[Step(state="RUNNING", seconds=None)])
+    running.pages.record(run_id="first", input_uris=(INPUT,))
+    to = "gs://demo-bucket/a.csv"
+    running.pages.table.record_delivery(a_delivery(run_id="first", answers_uri=to), files_changed=True)
+    shown = words(running.pages.get("/cancel", **running.key(job_id)).text)
+    assert "By run first, of the same input: 17 answers at" in shown
+    assert f"in {to}" in shown
+    assert "send and pay only" not in shown
+
+
 def test_the_page_of_a_cancelled_job_advises_what_the_page_of_its_run_does(running):
     pages, to = running.pages, "gs://demo-bucket/a.csv"
     job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
@@ -363,6 +374,10 @@ def test_the_page_of_a_cancelled_job_advises_what_the_page_of_its_run_does(runni
         return words(pages.get("/cancel", **running.key(job_id)).text)
 
     pages.table.migrate()
+    assert offer not in shown()
+    assert "Open this page again when the run has ended." in shown()
+    with airflows_database() as connection:
+        connection.execute(update(DagRun.__table__).values(state="failed"))
     assert offer in shown()
     key = {**PLACE, "job_id": job_id, "run_id": run_id, "labels": {GROUP_KEY_LABEL: "abc"}}
     pages.record(**key, state="CANCELLED", bill={"rows": RowCounts(ok=10, input_rows=20)})
