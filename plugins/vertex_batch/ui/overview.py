@@ -171,7 +171,9 @@ def read_overview(
 
 
 def _read_paid_again(costs: CostTable, night: Sequence[Delivery]) -> list[Unusual]:
-    jobs = costs.jobs_of_runs(often_run(night))
+    if not (runs := often_run(night)):
+        return []
+    jobs = costs.jobs_of_runs(runs)
     stored = Ledger(costs).of_jobs([each.job.key for each in jobs])
     return find_paid_again(jobs, {key: each.estimate.size for key, each in stored.items()})
 
