@@ -40,7 +40,7 @@ def test_a_service_account_gets_its_tokens_where_it_is_told(tmp_path):
     account = json.loads(path.read_text())
     assert account["token_uri"] == "http://127.0.0.1:1/token"
     assert account["client_email"] == "batch@p.iam.gserviceaccount.com"
-    assert serialization.load_pem_private_key(account["private_key"].encode(), None).key_size == 2048
+    assert serialization.load_pem_private_key(account["private_key"].encode(), None).key_size == 1024
 
 
 def handshake(certificates, host):
