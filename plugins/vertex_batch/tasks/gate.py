@@ -399,7 +399,8 @@ def _pays_twice(other: UnbilledJob) -> str:
     return (
         f"Run {other.run_id} has sent the same inputs at {other.since:%Y-%m-%d %H:%M:%S} UTC and has no bill"
         f" yet. If this run continues, its rows are paid for twice: {other.expected.rounded} more."
-        " To stop it, mark this run as failed, which cancels its job; rows that are answered until then are billed."
+        " To stop it, mark this run as failed, which cancels its job; rows that are answered until then are"
+        " billed."
     )
 
 
