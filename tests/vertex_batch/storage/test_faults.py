@@ -82,7 +82,7 @@ def test_an_object_that_is_listed_but_may_not_be_read_is_refused_the_same_way(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
     store = open_storage()
     found = store.find(["gs://rows/in*.jsonl"])
-    for read in (lambda: list(store.read_each(found)), lambda: store.head(found[0], 8)):
+    for read in (lambda: list(store.read_each(found)), lambda: store.open(found[0], 0, 8).read()):
         with pytest.raises(StorageRefusedError, match=remedy) as caught:
             read()
         assert "gs://rows/in.jsonl" in str(caught.value)
