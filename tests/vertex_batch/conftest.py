@@ -271,6 +271,9 @@ class TaskInstance:
     def get_first_reschedule_date(self, context: Any) -> None:
         """No earlier poll of this try is known."""
 
+    def get_dr_count(self, dag_id: str, states: Sequence[str]) -> int:
+        return 1 + len(self.states_of_runs)
+
     def get_task_states(
         self, dag_id: str, task_ids: Sequence[str] | None = None, **_: Any
     ) -> dict[str, dict[str, str | None]]:

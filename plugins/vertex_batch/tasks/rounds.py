@@ -70,6 +70,8 @@ def check_rows_are_free(context: Context, target: str, group: str) -> None:
     :raises RowsTakenError: another run, or that run itself, does. A retry succeeds once that run is over.
     """
     ti, mine = context["ti"], context["dag_run"].start_date
+    if ti.get_dr_count(dag_id=ti.dag_id, states=[DagRunState.RUNNING.value]) <= 1:
+        return  # only this run; the states below are those of all runs that the DAG ever had
     for run_id, tasks in ti.get_task_states(dag_id=ti.dag_id).items():
         ended = have_ended(state for name, state in tasks.items() if name.startswith(group))
         if run_id == ti.run_id or ended or not (other := find_run(ti.dag_id, run_id)):
