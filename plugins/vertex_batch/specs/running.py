@@ -36,7 +36,8 @@ class RunningFields(SpecModel):
     own bill. If rows had finished, the new job resumes the failed one: it runs only the rest."""
     preflight: Literal["strict", "warn", "off"] = "strict"
     """Check the model, the locations and every row before a job is submitted. `strict` refuses a job if
-    Vertex would not answer any row, `warn` only logs a warning, `off` reads nothing."""
+    Vertex would answer no row, or too many fail for certain, `warn` only logs a warning, `off` reads
+    nothing."""
     cancel_on_kill: bool = True
     """Cancel the job when its task is killed or its run is marked as failed."""
     max_failed_ratio: float = Field(default=1.0, ge=0, le=1, examples=[0.05])
