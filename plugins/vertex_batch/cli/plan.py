@@ -80,8 +80,8 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
 def describe_check(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Run a spec's pre-flight for a date. It reads every row and submits nothing. Exit status 1 if Vertex"
-        " would answer no row of a job, no row has the field that `results.key` names, or more rows are certain"
-        " to fail than the spec allows."
+        " would answer no row of a job, no row has the field that `results.key` names, or more rows are"
+        " certain to fail than the spec allows."
     )
     add_spec_options(command)
     _add_choices(command)
