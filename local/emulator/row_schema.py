@@ -2,7 +2,8 @@
 
 ``row_schema.json`` has the message types of the discovery document (``python -m tools.request_types`` writes
 it), in the notation of ``schema.json``. What that document does not say, such as ranges, is in the tables
-below. Numbers may be strings, names may be in camelCase or snake_case, and one object may replace a list.
+below. They share nothing with the package's pre-flight, so that a mistake there is not repeated here.
+Numbers may be strings, names may be in camelCase or snake_case, and one object may replace a list.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def preflight(
     """Check a job right before it is submitted. In strict mode it raises, otherwise it warns.
 
     A doubt never raises. Rows that fail alone do not raise either, as long as one good row is left and they
-    are no more than the limits of the run allow.
+    do not exceed the limits of the run.
 
     :param checked: see `inspect`.
     :raises PreflightError: no answer of it would be of use, or the run would fail; see `Report.why_hopeless`.

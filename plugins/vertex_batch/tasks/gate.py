@@ -95,6 +95,10 @@ class InputFiles:
         """The objects of the input; none of a table."""
         return [] if self.reads_table else self.open_storage().find(self.uris)
 
+    def written(self) -> list[datetime | None]:
+        """When each object was written; None if the store does not say."""
+        return [each.created for each in self.find()]
+
     @property
     def sent_again(self) -> InputPart | None:
         """The part, if its rows are sent again."""
@@ -241,8 +245,8 @@ class BudgetGate:
         """Whether it reads these inputs for a result, as they are now. The URIs of one that is being created
         are not known.
         """
-        written = [each.created for each in self._files.find()]
-        if other.since is None or any(moment is None or moment > other.since for moment in written):
+        since = other.since
+        if since is None or any(moment is None or moment > since for moment in self._files.written()):
             return False
         if not other.job_id:
             return True
@@ -326,7 +330,7 @@ class BudgetGate:
     def _history(self, rows: int | None) -> Sequence[PastJob]:
         asks, again = self._request, self._files.sent_again
         try:
-            written = [each.created for each in self._files.find()]
+            written = self._files.written()
         except (VertexBatchError, OSError):
             written = []  # then no job is known to have read the same objects
         same = budgets.NewRows(self._files.uris, written, rows)

@@ -87,7 +87,7 @@ def cancel_rounds(
 ) -> None:
     """Cancel jobs of rounds that were cleared together with the job whose rows they send again.
 
-    Call this before that job is created anew. Otherwise they would run, and be paid for, until their own
+    Call this before that job is created again. Otherwise they would run, and be paid for, until their own
     tasks begin, which is after that job has ended.
 
     :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.

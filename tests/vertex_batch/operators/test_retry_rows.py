@@ -414,13 +414,18 @@ def test_a_person_sends_the_rest_of_an_earlier_run_again_once(run):
     assert run.ids(run.prepare(1)) == ["r5"]  # r2 has its answer from the run before
 
 
-def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
+def start_a_round(run):
+    """Bring a run to a first round, whose job does not end."""
     run.put(4)
     run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
     run.submit()
     parts = run.prepare(1)
     run.script(timeline=[Step(state="PENDING", seconds=None)])
     run.start_job("retry_1.submit", parts[0])
+
+
+def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
+    start_a_round(run)
     run.begin_retry_of_this_run()
     with pytest.raises(StillRunningError):
         run.prepare(1)
@@ -428,12 +433,7 @@ def test_rows_that_still_run_in_an_earlier_run_are_not_sent_again(run):
 
 @pytest.mark.parametrize(("state", "calls"), [(None, 1), ("removed", 1), ("deferred", 0), ("success", 0)])
 def test_a_job_of_a_round_ends_when_its_run_is_cleared_and_not_when_its_task_waits_for_it(run, state, calls):
-    run.put(4)
-    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
-    run.submit()
-    parts = run.prepare(1)
-    run.script(timeline=[Step(state="PENDING", seconds=None)])
-    run.start_job("retry_1.submit", parts[0])
+    start_a_round(run)
     of_round = run.vertex.admin.jobs()[-1].id
     run.script()
     run.context["ti"].max_tries += 4  # a person clears the submit task

@@ -75,7 +75,7 @@ class DryRun:
 
     @property
     def summaries(self) -> int:
-        """How many lines of what was found are no warnings."""
+        """The number of lines among the findings that are not warnings."""
         return len({str(lines[0]) for each in self.jobs if (lines := each.lines.get("found"))})
 
 
