@@ -19,7 +19,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -137,11 +137,7 @@ def prepare_uv() -> dict[str, str]:
 
 
 def make(environment: Environment, environ: Mapping[str, str]) -> None:
-    """Make the environment hold what its locks say, and nothing else but the project.
-
-    The main index is asked alone first: of one version uv takes the files of one index, and a second one may
-    have fewer of them, such as a wheel without the library that another wheel has.
-    """
+    """Make the environment hold what its locks say, and nothing else but the project."""
     names = ", ".join(lock.name for lock in environment.locks)
     say(f"{environment.path.name}: installing {names}")
     started = time.monotonic()
@@ -150,18 +146,27 @@ def make(environment: Environment, environ: Mapping[str, str]) -> None:
     if not has_wanted_python(environment):
         venv = ["venv", "--quiet", "--clear", f"--python={wanted_python()}"]
         run([str(UV), *venv, str(environment.path)], environ)
-    main_index = only_the_main_index(environ)
-    attempts = [main_index] if main_index == environ else [main_index, dict(environ)]
-    for number, attempt in enumerate(attempts, 1):
-        try:
-            install(environment, attempt)
-            break
-        except subprocess.CalledProcessError:
-            if number == len(attempts):
-                raise
-            say(f"{environment.path.name}: trying again with all indexes that pip is configured with")
+    from_each_index(environment.path.name, environ, lambda indexes: install(environment, indexes))
     stamp.write_text(environment.fingerprint())
     say(f"{environment.path.name}: ready after {time.monotonic() - started:.0f} s")
+
+
+def from_each_index(
+    name: str, environ: Mapping[str, str], install: Callable[[Mapping[str, str]], None]
+) -> None:
+    """Ask the main index alone first, then all.
+
+    Of one version uv takes the files of one index, and a second one may have fewer of them, such as a wheel
+    without the library that another wheel has.
+    """
+    main_index = only_the_main_index(environ)
+    try:
+        install(main_index)
+    except subprocess.CalledProcessError:
+        if main_index == environ:
+            raise
+        say(f"{name}: trying again with all indexes that pip is configured with")
+        install(environ)
 
 
 def install(environment: Environment, environ: Mapping[str, str]) -> None:

@@ -16,10 +16,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import bootstrap
 from local.stack.paths import REPOSITORY
 
 LOCK = REPOSITORY / "requirements-focus.txt"
@@ -119,7 +120,7 @@ def validate(path: Path, criteria: tuple[str, ...] = CRITERIA) -> Report:
 def environment() -> Path:
     """Make the validator's environment unless it is up to date; return its interpreter.
 
-    pip makes it, since it has every setting for the network.
+    :raises NoPythonError: Python 3.12 or later was not found.
     """
     python = ENVIRONMENT / "bin" / "python"
     made_from = hashlib.sha256(LOCK.read_bytes()).hexdigest()
@@ -127,19 +128,21 @@ def environment() -> Path:
     with (REPOSITORY / ".local" / "focus-validator.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two tests may need it at the same time
         if not (python.exists() and _STAMP.exists() and _STAMP.read_text() == made_from):
-            _make(python)
+            environ = bootstrap.prepare_uv()
+            venv = ["venv", "--quiet", "--clear", f"--python={interpreter()}", str(ENVIRONMENT)]
+            bootstrap.run([str(bootstrap.UV), *venv], environ)
+            bootstrap.from_each_index(ENVIRONMENT.name, environ, _install)
             _STAMP.write_text(made_from)
     return python
 
 
-def _make(python: Path) -> None:
-    subprocess.run([interpreter(), "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
+def _install(environ: Mapping[str, str]) -> None:
     # The validator is published as source only. What builds it is in the lock, and has to be there first.
     wheels = ENVIRONMENT / "wheels.txt"
     wheels.write_text(_VALIDATOR.sub("", LOCK.read_text()))
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    install = [str(bootstrap.UV), "pip", "install", "--quiet", f"--python={ENVIRONMENT}", "--no-deps"]
     for options in (["--only-binary=:all:", f"-r{wheels}"], ["--no-build-isolation", f"-r{LOCK}"]):
-        subprocess.run([*pip, "--require-hashes", *options], check=True, stdin=subprocess.DEVNULL)
+        bootstrap.run([*install, *bootstrap.LOCKED, *options], environ)
 
 
 def interpreter() -> str:
@@ -148,7 +151,7 @@ def interpreter() -> str:
     :raises NoPythonError: there is none.
     """
     for candidate in _candidates():
-        probe = [candidate, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"]
+        probe = [candidate, "-c", "import sys; print(*sys.version_info[:2])"]
         try:
             answer = subprocess.run(probe, capture_output=True, check=True, text=True).stdout
         except (OSError, subprocess.CalledProcessError):

@@ -1,6 +1,4 @@
-"""The message types of a batch's rows: ``python -m tools.request_types`` writes two copies of them.
-
-One is for the pre-flight, the other for the emulator. They share nothing else.
+"""The message types of rows, for the pre-flight and the emulator: ``python -m tools.request_types``.
 
 They come from the two Vertex discovery documents of the installed google-api-python-client. A field that
 only v1beta1 has is among them, since rows may be served by either.
@@ -16,10 +14,7 @@ import googleapiclient.discovery_cache
 
 from local.stack.paths import REPOSITORY
 
-FILES = (
-    REPOSITORY / "plugins/vertex_batch/preflight/request_types.json",
-    REPOSITORY / "local/emulator/row_schema.json",
-)
+FILE = REPOSITORY / "plugins/vertex_batch/preflight/request_types.json"
 ROOTS = ("GenerateContentRequest", "EmbedContentRequest")
 _PREFIXES = {"v1beta1": "GoogleCloudAiplatformV1beta1", "v1": "GoogleCloudAiplatformV1"}
 
@@ -37,7 +32,7 @@ def request_types() -> dict[str, Any]:
 
 
 def text() -> str:
-    """What each file holds."""
+    """What the file holds."""
     return json.dumps(request_types(), indent=1, sort_keys=True) + "\n"
 
 
@@ -75,5 +70,4 @@ def _type(described: dict[str, Any], prefix: str) -> str:
 
 
 if __name__ == "__main__":
-    for file in FILES:
-        file.write_text(text())
+    FILE.write_text(text())

@@ -1,8 +1,8 @@
 """Check the request of a row as Google's parser and validation do: what they refuse fails that row alone.
 
-``row_schema.json`` has the message types of the discovery document (``python -m tools.request_types`` writes
-it), in the notation of ``schema.json``. What that document does not say, such as ranges, is in the tables
-below. They share nothing with the package's pre-flight, so that a mistake there is not repeated here.
+The message types are Google's, from the discovery document (``python -m tools.request_types`` writes them).
+What that document does not say, such as ranges, is in the tables below. They share nothing with the package's
+pre-flight, so that a mistake there is not repeated here.
 Numbers may be strings, names may be in camelCase or snake_case, and one object may replace a list.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .schema import camel, snake
 
+_TYPES = Path(__file__).parents[2] / "plugins/vertex_batch/preflight/request_types.json"
 GENERATE, EMBED = "GenerateContentRequest", "EmbedContentRequest"
 _WHOLE = ("int32", "int64", "integer")
 _NUMBERS = (*_WHOLE, "float", "double")
@@ -39,9 +40,7 @@ _NO_DATA_NEEDED = frozenset({"thoughtSignature", "audioTranscription"})
 
 @cache
 def _messages() -> Mapping[str, Mapping[str, str]]:
-    types: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("row_schema.json").read_text())[
-        "types"
-    ]
+    types: dict[str, dict[str, str]] = json.loads(_TYPES.read_text())["types"]
     types[GENERATE]["model"] = "string"
     return types
 

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from local.emulator.admin import Scenario, Step
+from tests.builders import a_request
 from tests.vertex_batch.cli.conftest import DAY
+from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
 
 HELD = Scenario(timeline=[Step(state="PENDING", seconds=None)])
 
@@ -19,6 +21,20 @@ def job(vertex):
     return vertex.submit(timeline=[Step(state="PENDING", seconds=None)])
 
 
+@pytest.fixture
+def ended_job(vertex):
+    """Run a job of the spec to its end, and return its id."""
+
+    def run_a_job() -> str:
+        labels = {MANAGED_BY_LABEL: MANAGED_BY, SPEC_LABEL: "nightly"}
+        job_id = vertex.create(a_request(f"gs://demo-bucket/cli/{DAY}.jsonl", labels=labels))
+        count = len(vertex.admin.jobs())
+        vertex.admin.wait_for_jobs(state="SUCCEEDED", count=count, timeout_seconds=60)
+        return job_id
+
+    return run_a_job
+
+
 def test_only_our_own_jobs_are_listed_unless_all_are_asked_for(run, vertex, job):
     status, out, _ = run("jobs", "list", "--json")
     assert (status, json.loads(out)["jobs"]) == (0, [])
@@ -26,10 +42,9 @@ def test_only_our_own_jobs_are_listed_unless_all_are_asked_for(run, vertex, job)
     assert [each["job_id"] for each in json.loads(out)["jobs"]] == [job.job_id]
 
 
-def test_a_list_may_be_narrowed_by_state_and_spec_and_says_if_there_are_more(run, vertex, spec, tmp_path):
-    url = f"sqlite:///{tmp_path}/costs.db"
-    run("run", spec, "--date", DAY, "--url", url, "--poll", "0.05")
-    run("run", spec, "--date", DAY, "--url", url, "--poll", "0.05", "--again")
+def test_a_list_may_be_narrowed_by_state_and_spec_and_says_if_there_are_more(run, vertex, ended_job):
+    ended_job()
+    ended_job()
     found = {}
     for arguments in (
         ["--state", "succeeded"],
@@ -100,10 +115,8 @@ def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
     assert "ended as CANCELLED\n" in err
 
 
-def test_a_cancel_of_a_job_that_has_ended_says_that_nothing_was_cancelled(run, vertex, spec, tmp_path):
-    run("run", spec, "--date", DAY, "--url", f"sqlite:///{tmp_path}/costs.db", "--poll", "0.05")
-    (job,) = vertex.admin.jobs()
-    status, _, err = run("jobs", "cancel", job.id, "--yes")
+def test_a_cancel_of_a_job_that_has_ended_says_that_nothing_was_cancelled(run, ended_job):
+    status, _, err = run("jobs", "cancel", ended_job(), "--yes")
     assert status == 0
     assert "ended as SUCCEEDED before it could be cancelled; nothing was cancelled" in err
 
