@@ -26,6 +26,11 @@ class Sums:
     spent: Total = NOTHING
     reserved: Total = NOTHING
 
+    @property
+    def charged(self) -> Total:
+        """Both together, which is compared with a limit."""
+        return add_totals([self.spent, self.reserved])
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -104,7 +109,7 @@ def decide(
     speaking: dict[Account, Limit] = {}
     for limit in limits:
         charged = sums.get(limit.account, Sums())
-        if charged.spent.amount + charged.reserved.amount + estimate.amount > limit.usd:
+        if charged.charged.amount + estimate.amount > limit.usd:
             known = speaking.get(limit.account)
             if known is None or limit.verdict.severity > known.verdict.severity:
                 speaking[limit.account] = limit
@@ -123,7 +128,7 @@ def decide(
 
 def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) -> tuple[Ruling, str]:
     sentence = _sentence(limit, charged, estimate)
-    if guess and charged.spent.amount + charged.reserved.amount + guess.least_usd <= limit.usd:
+    if guess and charged.charged.amount + guess.least_usd <= limit.usd:
         return _soften(limit.verdict, sentence, guess)
     return limit.verdict, sentence
 
@@ -146,7 +151,7 @@ def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:
     parts = [f"{charged.spent} spent"] if charged.spent != NOTHING else []
     parts += [f"{charged.reserved} reserved for unbilled jobs"] if charged.reserved != NOTHING else []
     parts += [f"{estimate} estimated"]
-    whole = add_totals([charged.spent, charged.reserved, estimate])
+    whole = add_totals([charged.charged, estimate])
     summed = f"{' + '.join(parts)} = {whole}" if len(parts) > 1 else parts[0]
     return f"{limit.account}: {summed}, over its limit of {usd(limit.usd)} ({limit.verdict})"
 

@@ -102,7 +102,7 @@ def _spend(spend: DaySpend) -> str:
 
 
 def _limit(limit: Limit, sums: Sums) -> str:
-    used = add_totals([sums.spent, sums.reserved])
+    used = sums.charged
     share = f" ({used.amount / limit.usd:.0%})" if limit.usd else ""
     over = "; OVER" if used.amount > limit.usd else ""
     return f"{limit.account}: {used.rounded} of {usd(limit.usd)}{share}{over}"

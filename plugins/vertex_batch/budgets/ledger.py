@@ -180,22 +180,30 @@ class Ledger:
                 for row in connection.execute(asked)
             ]
 
-    def sums(self, account: Account, run: RunKey | None = None) -> Sums:
+    def sums(self, account: Account, run: RunKey | None = None, *, day: date | None = None) -> Sums:
         """The amounts charged to an account until now.
 
         :param run: for `Window.RUN`.
+        :param day: a day (UTC) of the period; None: today.
         """
         with self._table.reading() as connection:
-            return _sums(connection, account, run, self._now())
+            return _sums(connection, account, run, self._now(), day=day)
 
 
 def _sums(
-    connection: sa.Connection, account: Account, run: RunKey | None, now: datetime, own_key: str = ""
+    connection: sa.Connection,
+    account: Account,
+    run: RunKey | None,
+    now: datetime,
+    own_key: str = "",
+    *,
+    day: date | None = None,
 ) -> Sums:
-    starts = account.period.starts(now)
+    span = account.period.span(datetime.combine(day, time(), UTC) if day else now)
+    estimated = estimates.c.estimated_at
     pico = sa.func.sum(line_items.c.amount_picousd, type_=NullType())
     unpriced = sa.func.count(line_items.c.kind) - sa.func.count(line_items.c.amount_picousd)
-    created = _created_since(starts) if starts else []
+    created = [_is_created_in(span)] if span else []
     spent = connection.execute(
         sa.select(pico, unpriced)
         .select_from(jobs.join(line_items, same_job(line_items, jobs)))
@@ -207,7 +215,8 @@ def _sums(
             *_whose(c, account, run),
             c.released_at.is_(None),
             c.job_key != own_key,
-            c.estimated_at >= max(starts or now - LONGEST_JOB, now - LONGEST_JOB),
+            estimated >= now - LONGEST_JOB,
+            *([_is_in(span, estimated)] if span else []),
             ~_billed(),
         )
     ).one()
@@ -218,10 +227,14 @@ def _billed() -> sa.ColumnElement[bool]:
     return sa.exists().where(same_job(jobs, estimates))
 
 
-def _created_since(starts: datetime) -> list[sa.ColumnElement[bool]]:
+def _is_in(span: tuple[datetime, datetime], column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    return sa.and_(column >= span[0], column < span[1])
+
+
+def _is_created_in(span: tuple[datetime, datetime]) -> sa.ColumnElement[bool]:
     """A job that was gone before its creation could be read counts from its recording."""
-    unknown = sa.and_(jobs.c.create_time.is_(None), jobs.c.recorded_at >= starts)
-    return [sa.or_(jobs.c.create_time >= starts, unknown)]
+    unknown = sa.and_(jobs.c.create_time.is_(None), _is_in(span, jobs.c.recorded_at))
+    return sa.or_(_is_in(span, jobs.c.create_time), unknown)
 
 
 def _whose(columns: Any, account: Account, run: RunKey | None) -> list[sa.ColumnElement[bool]]:

@@ -30,12 +30,15 @@ class Window(StrEnum):
     DAY = "day"
     MONTH = "month"
 
-    def starts(self, now: datetime) -> datetime | None:
-        """The first moment of the day or month that ``now`` is in; None for a run, which has none."""
-        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    def span(self, moment: datetime) -> tuple[datetime, datetime] | None:
+        """The first moment of the day or month that a moment is in, and of the next; None for a run."""
+        midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         if self is Window.RUN:
             return None
-        return midnight if self is Window.DAY else midnight.replace(day=1)
+        if self is Window.DAY:
+            return midnight, midnight + timedelta(days=1)
+        first = midnight.replace(day=1)
+        return first, (first + timedelta(days=32)).replace(day=1)
 
 
 class Payer(StrEnum):

@@ -86,7 +86,7 @@ class SpendDigestOperator(BaseOperator):
             specs=[_spend(group) for group in table.totals("spec", day, day)],
             teams=[_spend(group) for group in table.totals("team", day, day)],
             failed=_failed(table, day),
-            month=[(limit, ledger.sums(limit.account)) for limit in self._limits()],
+            month=[(limit, ledger.sums(limit.account, day=day)) for limit in self._limits()],
             running=ledger.unbilled(),
             kept_back=ledger.kept_back(day),
             month_end=str(month_end(table, JobFilter(), day)),

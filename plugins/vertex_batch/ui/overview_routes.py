@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from vertex_batch.billing.month_end import MonthEnd, month_end
 from vertex_batch.billing.succession import ending_models
+from vertex_batch.budgets import Ledger
 from vertex_batch.costs import CostTable, FocusVersion, JobFilter, daily_csv, stream_csv
 from vertex_batch.costs.deliveries import DeliverySums
 from vertex_batch.pricing import PriceBook, from_proxy
@@ -112,6 +113,7 @@ def overview(
         return page(request, "period.html", status=400, **form)
     hidden = None if view.where.dag_id else reader.hidden(costs, owners)
     limits = read_limits(view.where)
+    budget = None if hidden else limits.month
     by_spec = failed_limits()
     night = costs.deliveries_of_night(replace(where, since=None, until=None))
     found = read_overview(costs, where, view, today, by_spec, night=night)
@@ -130,7 +132,8 @@ def overview(
         sparkline=sparkline([each.amount for each in found.trend]),
         months=compare_months(found.days, today),
         forecast=_forecast(costs, where, found, today),
-        budget=None if hidden else limits.month_usd,
+        budget=budget,
+        used=Ledger(costs).sums(budget.account, day=today).charged if budget else None,
         many_failed=limits.many_failed,
         failed_limits=by_spec,
         reason=main_failure(costs.failed_reasons(where)) if summary.rows.failed else "",

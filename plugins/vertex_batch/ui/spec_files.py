@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.sdk import conf
 
-from vertex_batch.budgets import Budget, Window
+from vertex_batch.budgets import Budget, Limit, Payer, Window
 from vertex_batch.costs import JobFilter
 from vertex_batch.specs import JobSpec, Spec, SpecError, SpecSet, load_specs, specs_folder
 from vertex_batch.specs.results import Results, answer_schema_file
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 class PageLimits:
     """The limits of a spec, of a team, or of all teams together.
 
-    :param month_usd: the highest monthly limit; None if there is none, or it is not known.
+    :param month: the highest monthly limit; None if there is none, or it is not known.
     :param many_failed: the share of failed rows that is a problem.
     """
 
-    month_usd: Decimal | None = None
+    month: Limit | None = None
     many_failed: Decimal = MANY_FAILED
 
 
@@ -41,10 +41,12 @@ def read_limits(where: JobFilter) -> PageLimits:
         return PageLimits()
     try:
         if not name:
-            return PageLimits(_of_month(_team_budget(where.team)))
+            payer = Payer.TEAM if where.team else Payer.EVERYONE
+            return PageLimits(_of_month(_team_budget(where.team), payer, where.team))
         spec = _specs().get(name)
         budget = spec.budget.to_budget() if spec and spec.budget else None
-        return PageLimits(_of_month(budget), _many_failed(spec)) if spec else PageLimits()
+        limit = _of_month(budget, Payer.SPEC, name)
+        return PageLimits(limit, _many_failed(spec)) if spec else PageLimits()
     except SpecError as error:
         log.info("The pages show no limits: %s", error)
         return PageLimits()
@@ -140,5 +142,7 @@ def _team_budget(team: str) -> Budget | None:
     return budgets.teams.get(team) if team else budgets.everyone
 
 
-def _of_month(budget: Budget | None) -> Decimal | None:
-    return max(budget.limits.get(Window.MONTH, {}).values(), default=None) if budget else None
+def _of_month(budget: Budget | None, payer: Payer, name: str) -> Limit | None:
+    limits = budget.limits_of(payer, name) if budget else []
+    of_month = [limit for limit in limits if limit.account.period is Window.MONTH]
+    return max(of_month, key=lambda limit: limit.usd, default=None)

@@ -181,14 +181,15 @@ def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estim
 
 
 @pytest.mark.parametrize(
-    ("period", "now", "start"),
+    ("period", "now", "span"),
     [
         (Window.RUN, "2026-11-22T10:00:00+00:00", None),
-        (Window.DAY, "2026-11-22T00:30:00+01:00", "2026-11-21T00:00:00+00:00"),
-        (Window.MONTH, "2026-12-01T00:30:00+01:00", "2026-11-01T00:00:00+00:00"),
-        (Window.MONTH, "2026-11-30T23:59:59+00:00", "2026-11-01T00:00:00+00:00"),
+        (Window.DAY, "2026-11-22T00:30:00+01:00", ("2026-11-21", "2026-11-22")),
+        (Window.MONTH, "2026-12-01T00:30:00+01:00", ("2026-11-01", "2026-12-01")),
+        (Window.MONTH, "2026-11-30T23:59:59+00:00", ("2026-11-01", "2026-12-01")),
+        (Window.MONTH, "2026-12-31T00:00:00+00:00", ("2026-12-01", "2027-01-01")),
     ],
 )
-def test_days_and_months_are_those_of_utc(period, now, start):
-    found = period.starts(datetime.fromisoformat(now))
-    assert found == (datetime.fromisoformat(start).astimezone(UTC) if start else None)
+def test_days_and_months_are_those_of_utc(period, now, span):
+    found = period.span(datetime.fromisoformat(now))
+    assert found == (tuple(datetime.fromisoformat(day).replace(tzinfo=UTC) for day in span) if span else None)

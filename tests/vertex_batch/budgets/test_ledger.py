@@ -67,6 +67,18 @@ def total(amount: str | Decimal, *, complete: bool = True) -> Total:
     return Total(Decimal(amount), complete)
 
 
+def test_the_sums_of_a_past_month_leave_out_what_came_after_it(table, bill):
+    """As for the digest of 30 November, which is written on 1 December."""
+    last = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    table.record(bill("1", create_time=last))
+    table.record(bill("2", create_time=last + timedelta(hours=1)))
+    Ledger(table, now=lambda: last).claim(ASKS, expects("3"), [], go)
+    later = Ledger(table, now=lambda: last + timedelta(hours=8))
+    later.claim(replace(ASKS, job_key="key-2"), expects("4"), [], go)
+    assert later.sums(SPEC_MONTH, day=last.date()) == Sums(total(ONE_BILL), total(3))
+    assert later.sums(SPEC_MONTH) == Sums(total(ONE_BILL), total(4))
+
+
 def test_spent_is_what_was_billed_to_jobs_created_in_the_period(table, ledger, bill):
     table.record(bill("1", create_time=NOW - timedelta(hours=3)))
     table.record(bill("2", create_time=NOW - timedelta(hours=4)))  # yesterday

@@ -58,7 +58,7 @@ def table(tmp_path, monkeypatch) -> CostTable:
 
 def digest(context, **arguments: Any) -> str:
     with DAG("digest", schedule=None):
-        task = SpendDigestOperator(task_id="digest", day="2026-11-21", **arguments)
+        task = SpendDigestOperator(task_id="digest", **{"day": "2026-11-21", **arguments})
     return task.execute(context)
 
 
@@ -108,6 +108,18 @@ def test_it_compares_the_month_with_the_budgets_of_specs_and_teams(context, tmp_
     assert "the month of spec nightly: " in part
     assert "of 7.00 USD" in part
     assert "the day of" not in part
+
+
+def test_the_budgets_are_compared_with_the_month_of_the_day(context, table, tmp_path):
+    """Also on the first of a month, when the digest is about the last day of the month before."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "nightly.yaml").write_text(SPEC)
+    for number, day in (("4", 31), ("5", 12)):
+        created = datetime(2025, 12, day, 2, tzinfo=UTC)
+        table.record(make_bill(number, logical_date=created, create_time=created))
+    text = digest(context, day="2025-12-31", specs_folder=str(tmp_path / "jobs"))
+    assert "This month:\n  0.00155 USD so far" in text
+    assert "the month of spec nightly: 0.00155 USD of 7.00 USD" in text
 
 
 def test_a_notifier_is_given_the_text(context, told):

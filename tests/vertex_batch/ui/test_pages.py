@@ -161,7 +161,7 @@ def test_a_spec_has_a_page_of_its_own_with_its_last_nights(pages):
 
 
 def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, monkeypatch):
-    pages.record(item("1.5"))
+    pages.record(item("1.5"), create_time=datetime(2026, 11, 22, tzinfo=UTC))
     assert "of the budget" not in pages.get("/").text
     (tmp_path / "budgets.yaml").write_text(
         "everyone:\n  per_month: {warn: 2, hold: 6}\nteams:\n  search:\n    per_month: {hold: 1}\n"
@@ -175,8 +175,25 @@ def test_the_budget_of_the_month_is_shown_where_the_files_are(pages, tmp_path, m
     assert "of the budget" not in pages.get("/").text  # only a part of the spend is shown
 
 
+def test_the_budget_of_the_month_is_charged_with_what_the_budgets_count(pages, tmp_path, monkeypatch):
+    """A backfill of October was created, and is paid for, in November."""
+    pages.record(item("3"), day=date(2026, 10, 22), create_time=datetime(2026, 11, 2, tzinfo=UTC))
+    pages.record(item("9"), day=date(2026, 11, 1), create_time=datetime(2026, 10, 31, 23, tzinfo=UTC))
+    budgets = tmp_path / "budgets.yaml"
+    monkeypatch.setenv("VERTEX_BATCH_BUDGETS_FILE", str(budgets))
+    budgets.write_text("everyone:\n  per_month: {refuse: 6}\n")
+    text = words(pages.get("/").text)
+    assert "This month 9.00 USD" in text
+    assert "50 % of the budget, 6.00 USD" in text
+    pages.record(item(None), create_time=datetime(2026, 11, 2, tzinfo=UTC))
+    assert "at least 50 % of the budget" in words(pages.get("/").text)
+    budgets.write_text("everyone:\n  per_month: {refuse: 0}\n")
+    assert "of the budget" not in words(pages.get("/").text)
+
+
 def test_a_specs_own_limits_are_those_of_its_page(pages, tmp_path, monkeypatch):
-    pages.record(item("1.5"), bill={"rows": RowCounts(ok=98, failed=2)})
+    created = datetime(2026, 11, 22, tzinfo=UTC)
+    pages.record(item("1.5"), bill={"rows": RowCounts(ok=98, failed=2)}, create_time=created)
     assert '<dd class="bad">2.0 %' not in pages.get("/", spec="nightly").text
     (tmp_path / "nightly.yaml").write_text(
         "project: demo-project\nlocation: us-central1\nmodel: gemini-2.5-flash\n"
