@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, RowCounts, total
 from vertex_batch.costs.money import in_full
-from vertex_batch.pricing import LineItem, PriceBook, add, price
-from vertex_batch.usage import Kind, Modality, ScanResult, Tier, self_check
+from vertex_batch.pricing import CONTRADICTION, LineItem, PriceBook, add, price
+from vertex_batch.usage import Kind, Modality, ScanResult, Tier, UsageKey, self_check
 from vertex_batch.vertex.resource import CompletionStats
 
+PRICE_CHANGE = "prices changed while the job ran"
 VERTEX_COUNTS = "Vertex counts"
 """How flags and reasons begin that compare an output with Vertex's own counts."""
 
@@ -40,6 +41,8 @@ def make_bill(
     unknown = (*unknown, *(f"{count:,} {what}" for count, what in rows if count))
     if lost := _lost_rows(scan, stats):
         unknown = (*unknown, f"{VERTEX_COUNTS} {lost:,} more successful rows than the output holds")
+    # Rows that say when they were answered have the prices of that day.
+    untimed = scan.tokens if scan.untimed is None else scan.untimed
     return Bill(
         job=job,
         rows=RowCounts(scan.ok, scan.failed, scan.unreadable, scan.unrecognized, scan.copied, input_rows),
@@ -48,9 +51,7 @@ def make_bill(
             *flags,
             *self_check(scan, stats, input_rows),
             *scan.flags,
-            *book.flags,
-            *book.on(job.ran_on).contradictions(scan.tokens),
-            *_price_change(job, scan, book),
+            *price_flags(job, book, scan.tokens, untimed, ", and rows do not say when they were answered."),
         ),
         usage=dict(scan.tokens),
         failed_reasons=dict(scan.failed_reasons),
@@ -72,23 +73,38 @@ def _lost_rows(scan: ScanResult, stats: CompletionStats | None) -> int:
     return max(min(unanswered, absent), 0)
 
 
-def _price_change(job: JobFacts, scan: ScanResult, book: PriceBook) -> list[str]:
-    """Report a price change while the job ran, if it is unknown which rows were answered before it.
+def price_flags(
+    job: JobFacts, book: PriceBook, tokens: Mapping[UsageKey, int], untimed: Mapping[UsageKey, int], why: str
+) -> list[str]:
+    """Sentences about the prices of a job's tokens, for the bill: which lists could not be read or contradict
+    each other, and a price change while the job ran.
 
-    Rows that say when they were answered have the prices of that day.
+    :param untimed: those of the tokens of which it is not known whether they were used after the change.
+    :param why: why that is not known, as the end of a sentence.
     """
+    contradictions = book.on(job.ran_on).contradictions(tokens)
+    return [*book.flags, *contradictions, *_price_change(job, book, tokens, untimed, why)]
+
+
+def is_about_prices(flag: str) -> bool:
+    """Whether a flag is one of `price_flags`, which new prices replace."""
+    return flag.startswith((CONTRADICTION, PRICE_CHANGE, "the proxy"))
+
+
+def _price_change(
+    job: JobFacts, book: PriceBook, tokens: Mapping[UsageKey, int], untimed: Mapping[UsageKey, int], why: str
+) -> list[str]:
     first, last = job.ran_on, job.ended_on
     if first is None or last is None or last <= first:
         return []
-    untimed = scan.tokens if scan.untimed is None else scan.untimed
     before, after = (total(price(untimed, book, job.location, day)).amount for day in (first, last))
     if before == after:
         return []
-    whole = total(price(scan.tokens, book, job.location, first)).amount
+    whole = total(price(tokens, book, job.location, first)).amount
+    whole_last = add([whole, after, -before])
     text = (
-        f"prices changed while the job ran, from {first} to {last}, and rows do not say when they were"
-        f" answered. The prices of the first day were used: {in_full(whole)} USD. At those of the last day it"
-        f" would cost {in_full(add([whole, after, -before]))} USD"
+        f"{PRICE_CHANGE}, from {first} to {last}{why} The prices of the first day were used:"
+        f" {in_full(whole)} USD. At those of the last day it would cost {in_full(whole_last)} USD"
     )
     return [text]
 

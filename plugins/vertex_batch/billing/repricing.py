@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, Total, total
+from vertex_batch.billing.making import PRICE_CHANGE, is_about_prices, price_flags
+from vertex_batch.costs.bill import UNKNOWN_MODEL, Bill, JobFacts, Total
 from vertex_batch.pricing import Basis, LineItem, PriceBook, line_order, price
 from vertex_batch.pricing.exact import times
 from vertex_batch.pricing.line_items import LineOrder
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
     from vertex_batch.costs import CostTable, JobFilter
 
 
+_NOT_SEPARATED = (
+    ", and the tokens in the cost table are not separated by that day: recount the job, which reads when its"
+    " rows were answered."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """The cost of a job on its bill, and at the prices of another price book.
-
-    :param bill: as it was recorded.
-    :param line_items: at the prices of the book.
-    """
+    """The bill of a job as it was recorded, and at the prices of another price book."""
 
     bill: Bill
-    line_items: Sequence[LineItem]
+    priced: Bill
 
     @property
     def job(self) -> JobFacts:
@@ -38,7 +41,7 @@ class Repriced:
 
     @property
     def after(self) -> Total:
-        return total(self.line_items)
+        return self.priced.total
 
     @property
     def changed(self) -> bool:
@@ -54,14 +57,14 @@ def reprice(
     A cost that is unknown because rows are missing stays unknown. Replaced line items are kept in
     ``cost_price_history``.
 
-    :param book_of: returns the prices of a job; for line items priced by a spec see `repriced_items`.
+    :param book_of: returns the prices of a job; for line items priced by a spec see `repriced`.
     :param dry_run: only compare; write nothing.
     """
     for bill in recorded(table, where):
         book = book_of(bill.job)
         if not dry_run:
-            table.replace_line_items(bill.job.key, lambda latest: repriced_items(latest, book_of(latest.job)))
-        yield Repriced(bill, repriced_items(bill, book))
+            table.reprice(bill.job.key, lambda latest: repriced(latest, book_of(latest.job)))
+        yield Repriced(bill, repriced(bill, book))
 
 
 def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
@@ -71,8 +74,8 @@ def recorded(table: CostTable, where: JobFilter) -> Iterator[Bill]:
             yield bill
 
 
-def repriced_items(bill: Bill, book: PriceBook) -> list[LineItem]:
-    """The line items of a bill at the rates of a book on the day on which the job ran. Pure.
+def repriced(bill: Bill, book: PriceBook) -> Bill:
+    """A bill at the rates of a book on the day on which the job ran, with the flags about these. Pure.
 
     Line items priced by a spec keep their price, unless the book has the spec's current prices.
     """
@@ -90,7 +93,22 @@ def repriced_items(bill: Bill, book: PriceBook) -> list[LineItem]:
         kept[line] = (
             _at_price_of(replace(item, tokens=item.tokens + stated.tokens), stated) if stated else item
         )
-    return [item for _, item in sorted(kept.items())]
+    items = tuple(item for _, item in sorted(kept.items()))
+    if items == tuple(bill.line_items):
+        return bill
+    other = [flag for flag in bill.flags if not is_about_prices(flag)]
+    about_prices = price_flags(bill.job, book, rest, _not_separated(bill, book, rest), _NOT_SEPARATED)
+    return replace(bill, line_items=items, flags=(*other, *about_prices))
+
+
+def _not_separated(bill: Bill, book: PriceBook, usage: Mapping[UsageKey, int]) -> Mapping[UsageKey, int]:
+    """The usage that may be of rows that were answered after a change of prices, which a recording or a
+    recount would know: of a change that the prices of the bill did not have, or of rows without a time.
+    """
+    unknown = set(bill.job.price_days(book)) - {key.priced_on for key in bill.usage}
+    if not unknown and not any(flag.startswith(PRICE_CHANGE) for flag in bill.flags):
+        return {}
+    return {key: n for key, n in usage.items() if key.priced_on is None}
 
 
 def _line_of(key: UsageKey, lines: Collection[LineOrder]) -> LineOrder:
@@ -118,6 +136,7 @@ def _at_price_of(item: LineItem, stated: LineItem | None) -> LineItem:
         source=stated.source,
         price_date=stated.price_date,
         reason="",
+        list_digest=stated.list_digest,
     )
 
 

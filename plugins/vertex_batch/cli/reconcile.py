@@ -82,7 +82,7 @@ def _compare(options: Namespace, table: CostTable, where: JobFilter) -> Reconcil
     if options.prices:
         book = OneBook(price_file(Path(options.prices)))
         repriced = reprice(table, book.book_of, where, dry_run=True)
-        return reconciling.against_prices((job.bill, job.line_items) for job in repriced)
+        return reconciling.against_prices((job.bill, job.priced.line_items) for job in repriced)
     bills = list(recorded(table, where))
     if options.billing:
         return reconciling.against_billing(bills, _rows(Path(options.billing)), IDEMPOTENCY_KEY_LABEL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,26 +91,27 @@ class CostTable(CostReader):
         with self.reading() as connection:
             return self._read(connection, _key(job_id))
 
-    def replace_line_items(self, job_id: JobId, priced: Callable[[Bill], Sequence[LineItem]]) -> None:
-        """Replace the line items of a bill in one transaction; the old ones are kept as history.
+    def reprice(self, job_id: JobId, priced: Callable[[Bill], Bill]) -> None:
+        """Replace line items and flags of a bill in one transaction; old line items are kept as history.
 
-        :param priced: returns the new line items of a bill; if they equal the old ones, nothing is written.
+        :param priced: returns the bill with new line items and flags; if they equal the old ones, nothing is
+            written.
         """
         key = _key(job_id)
         with self.writing() as connection:
             # Taking the row as `record` does makes other writers of the job wait.
             connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(job_id=job_id.id))
             bill = self._read(connection, key)
-            fresh = list(priced(bill)) if bill else []
-            if bill is None or fresh == list(bill.line_items):
+            fresh = priced(bill) if bill else None
+            if bill is None or fresh is None or fresh == bill:
                 return
-            self._keep(connection, key, bill.line_items, fresh)
-            items = [{**key, **item_row(item)} for item in fresh]
+            self._keep(connection, key, bill.line_items, fresh.line_items)
+            items = [{**key, **item_row(item)} for item in fresh.line_items]
             _replace(connection, schema.line_items, key, items)
-            _replace(connection, schema.job_sums, key, part_rows(bill.job, bill.day, fresh))
-            totals = schema.jobs.update().where(*_is(schema.jobs, key)).values(**stored_sums(fresh))
-            connection.execute(totals)
-        self._on_bill(replace(bill, line_items=tuple(fresh)), bill.total)
+            _replace(connection, schema.job_sums, key, part_rows(bill.job, bill.day, fresh.line_items))
+            changed = {**stored_sums(fresh.line_items), "flags": list(fresh.flags)}
+            connection.execute(schema.jobs.update().where(*_is(schema.jobs, key)).values(**changed))
+        self._on_bill(fresh, bill.total)
 
     def _line_items(self, connection: Connection, key: Mapping[str, str]) -> list[LineItem]:
         items = connection.execute(select(schema.line_items).where(*_is(schema.line_items, key))).all()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from vertex_batch.billing.making import make_bill
-from vertex_batch.billing.repricing import reprice, repriced_items
+from vertex_batch.billing.repricing import reprice, repriced
 from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total
 from vertex_batch.costs.database import Database
 from vertex_batch.costs.migrations import MIGRATIONS, migrate
@@ -111,7 +111,7 @@ def test_rows_of_a_job_that_ran_over_a_change_have_the_prices_of_their_day(table
     assert bill.flags == ()
     table.record(bill)
     assert table.bill(facts.key) == bill
-    assert repriced_items(table.bill(facts.key), BOOK) == list(bill.line_items)
+    assert repriced(table.bill(facts.key), BOOK) == bill
 
 
 @pytest.mark.parametrize("time", [None, "soon", 5, "2026-12-01T00:00:00"])
@@ -159,6 +159,55 @@ def test_a_bill_of_30_november_is_the_same_recorded_then_later_recounted_and_rep
     assert by_list.after == on_that_day.total
     stored = table.bill(facts.key)
     assert {item.list_digest for item in stored.line_items} == {that_months_list.sources[0].digest}
+
+
+def test_new_prices_that_changed_while_a_job_ran_are_flagged_until_it_is_recounted(table):
+    """The list of the recording did not have the change yet, so the rows were not separated by their day."""
+    facts, old = job(), PriceBook([LiteLLMPrices(Map(1).price_map(), "old.json", LAST)])
+    rows = [row("2026-11-30T22:00:00+00:00"), row("2026-12-01T02:00:00+00:00")]
+    table.record(make_bill(facts, scan(rows, facts.price_days(old)), old))
+    assert table.bill(facts.key).total == Total(Decimal("0.003"), complete=True)
+    list(reprice(table, lambda _: BOOK, JobFilter()))
+    [flag] = table.bill(facts.key).flags
+    assert flag.startswith(
+        "prices changed while the job ran, from 2026-11-30 to 2026-12-01, and the tokens in"
+    )
+    assert "recount the job" in flag
+    assert "0.003 USD. At those of the last day it would cost 0.006 USD" in flag
+    recounted = make_bill(facts, scan(rows, facts.price_days(BOOK)), BOOK)
+    assert (recounted.total.amount, recounted.flags) == (Decimal("0.0045"), ())
+    table.record(recounted)
+    entries = (
+        {
+            "input_cost_per_token_batches": "3e-6",
+            "output_cost_per_token_batches": "3e-6",
+            "valid_until": LAST,
+        },
+        {
+            "input_cost_per_token_batches": "6e-6",
+            "output_cost_per_token_batches": "6e-6",
+            "valid_from": FIRST,
+        },
+    )
+    agreed = PriceBook([LiteLLMPrices({ARGON: list(entries)}, "agreed.json", LAST)])
+    [again] = reprice(table, lambda _: agreed, JobFilter())
+    assert (again.after.amount, table.bill(facts.key).flags) == (Decimal("0.0099"), ())
+
+
+def test_flags_about_prices_are_those_of_the_prices_that_a_bill_has(table):
+    """After a price file that contradicted a dated list was corrected; other flags stay."""
+    day = datetime(2026, 11, 30, 2, tzinfo=UTC)
+    facts = job(start=day, end=day)
+    wrong = PriceBook([LiteLLMPrices(Map(3).price_map(), "agreed.yaml", LAST), *BOOK.sources])
+    bill = make_bill(facts, scan([row()]), wrong, flags=["the output is odd"])
+    assert [flag.split(" of ")[0] for flag in bill.flags[1:]] == ["contradicting prices"] * 2
+    table.record(bill)
+    [dry] = reprice(table, lambda _: BOOK, JobFilter(), dry_run=True)
+    assert dry.changed
+    assert table.bill(facts.key).flags == bill.flags
+    list(reprice(table, lambda _: BOOK, JobFilter()))
+    assert table.bill(facts.key).flags == ("the output is odd",)
+    assert table.jobs()[0].flags == ("the output is odd",)
 
 
 def test_bills_of_an_older_schema_are_kept_and_can_be_repriced(database_url, monkeypatch):

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.billing.making import make_bill
-from vertex_batch.billing.repricing import reprice, repriced_items
+from vertex_batch.billing.repricing import reprice, repriced
 from vertex_batch.costs import JobFacts, JobFilter, Total
 from vertex_batch.pricing import PriceBook, packaged_prices
 from vertex_batch.usage import Kind, ScanResult, UsageKey
@@ -49,7 +49,7 @@ def test_pricing_a_past_month_again_gives_that_months_bill(table):
     for number, facts in enumerate((job(moment(30)), job(moment(1), job_id="2"))):
         made = make_bill(facts, SCAN, BOOK)
         table.record(made)
-        assert repriced_items(made, BOOK) == list(made.line_items), number
+        assert repriced(made, BOOK) == made, number
     done = list(reprice(table, lambda _: BOOK, JobFilter()))
     assert [each.changed for each in done] == [False, False]
     assert sorted(each.after.amount for each in done) == [1, 2]

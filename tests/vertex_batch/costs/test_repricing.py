@@ -124,9 +124,10 @@ def test_recording_a_different_bill_keeps_the_one_before_as_history(table, bill,
 
 def test_what_was_counted_again_keeps_the_specs_price_where_the_spec_is_not_known(bill, line, book):
     """The tokens are those of today, the rate is the one that the spec had stated."""
-    stated = line(1000, "9e-06", basis=Basis.SPEC, source="spec")
-    fresh = line(2000, "2e-07"), line(5, None, kind=Kind.OUTPUT)
+    stated = line(1000, "9e-06", basis=Basis.SPEC, source="spec", list_digest="of the spec")
+    fresh = line(2000, "2e-07", list_digest="of the list"), line(5, None, kind=Kind.OUTPUT)
     kept = repricing.keeping_spec_prices(fresh, bill(items=[stated]), book)
+    assert kept[0].list_digest == "of the spec"
     assert [(item.tokens, item.amount_usd, item.basis) for item in kept] == [
         (2000, Decimal("0.018"), Basis.SPEC),
         (5, None, None),
@@ -160,7 +161,7 @@ def test_tokens_are_billed_once_when_tiers_change_beside_a_price_of_a_spec(
     usage = {key: 1, replace(key, tier=Tier.LONG_CONTEXT): 300}
     recorded = PriceBook([SpecPrices({"gemini-2.5-flash": stated}, DAY), lists(before)])
     made = replace(bill(items=price(usage, recorded, "us-central1", DAY)), usage=usage)
-    items = repricing.repriced_items(made, PriceBook([lists(after)]))
+    items = repricing.repriced(made, PriceBook([lists(after)])).line_items
     assert {item.tier: item.tokens for item in items} == tokens, case
     assert all(item.amount_usd == item.tokens * item.unit_price_usd for item in items), case
     agreed = [item for item in items if item.basis is Basis.SPEC]

@@ -69,9 +69,9 @@ def test_every_bill_that_is_written_is_passed_on_once_with_the_sum_before_it(dat
     first, without_items = bill(), bill("102", items=[])
     for each in (first, first, bill(items=[line(1)]), without_items, without_items):
         table.record(each)
-    table.replace_line_items(first.job.key, lambda _: [line(2)])
-    table.replace_line_items(first.job.key, lambda latest: latest.line_items)  # nothing is written
-    table.replace_line_items(JobId(*PLACE, "404"), lambda _: [line(2)])
+    table.reprice(first.job.key, lambda latest: replace(latest, line_items=(line(2),)))
+    table.reprice(first.job.key, lambda latest: latest)  # nothing is written
+    table.reprice(JobId(*PLACE, "404"), lambda latest: replace(latest, line_items=(line(2),)))
     small = bill(items=[line(1)]).total
     assert [(each.job.job_id, each.total, before) for each, before in passed_on] == [
         ("101", first.total, None),
@@ -381,7 +381,7 @@ def test_the_sums_kept_with_a_job_are_those_of_its_line_items(table, bill, line,
     assert kept(database_url) == added_up(database_url) == [(1050000, 1, 10, 1050000, 1)]
     table.record(bill("1", items=[line(9)]))
     assert kept(database_url) == added_up(database_url) == [(1350000, 0, 9, 0, 1)]
-    table.replace_line_items(JobId(*PLACE, "1"), lambda _: [line(9, None)])
+    table.reprice(JobId(*PLACE, "1"), lambda latest: replace(latest, line_items=(line(9, None),)))
     assert kept(database_url) == added_up(database_url) == [(0, 1, 9, 0, 1)]
 
 
@@ -415,7 +415,7 @@ def test_the_sums_kept_of_models_and_kinds_are_those_of_the_line_items(table, bi
     ]
     table.record(bill("1", items=[line(9), line(4, model="third")]))
     assert sums_kept(database_url, "kind") == sums_added_up(database_url, "kind")
-    table.replace_line_items(JobId(*PLACE, "1"), lambda _: [line(9, None)])
+    table.reprice(JobId(*PLACE, "1"), lambda latest: replace(latest, line_items=(line(9, None),)))
     assert sums_kept(database_url, "model") == sums_added_up(database_url, "model")
     assert len(sums_kept(database_url, "model")) == 2
 
