@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from vertex_batch.costs import Total, add_totals, total
-from vertex_batch.pricing import PriceBook, from_proxy, price
+from vertex_batch.pricing import PriceBook, add, from_proxy, price
+from vertex_batch.pricing.exact import times
 from vertex_batch.usage import UsageKey
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ class MonthEnd:
 def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook | None = None) -> MonthEnd:
     """Project the month of a day to its end.
 
+    What a spec, a price file or the proxy has priced is expected to keep its price.
+
     :param where: which jobs; its days are replaced.
     :param day: the last day whose jobs are billed.
-    :param book: the prices; None: the packaged ones.
+    :param book: the prices of all else; None: the packaged ones.
     """
     book = book or PriceBook(from_proxy(None))
     last = day.replace(day=calendar.monthrange(day.year, day.month)[1])
@@ -65,13 +68,17 @@ def month_end(table: CostTable, where: JobFilter, day: date, *, book: PriceBook 
     days = max(1, min(PACE_DAYS, (day - first).days + 1))
     pace = replace(where, since=day - timedelta(days=days - 1), until=day)
     usage: dict[str, Counter[UsageKey]] = defaultdict(Counter)
-    for location, key, tokens in table.usage(pace):
-        usage[location][replace(key, priced_on=None)] += tokens
+    lists, agreed = {source.name for source in book.sources}, []
+    for location, key, tokens, source, usd in table.priced_usage(pace):
+        if usd is None or source in lists:
+            usage[location][replace(key, priced_on=None)] += tokens
+        else:
+            agreed.append(times(tokens, usd))
     to_come = [day + timedelta(days=n) for n in range(1, (last - day).days + 1)]
     costs = [
         total([item for location, tokens in usage.items() for item in price(tokens, book, location, each)])
         for each in to_come
     ]
-    whole = add_totals(costs)
+    whole = add_totals([*costs, Total(times(len(to_come), add(agreed)), complete=True)])
     rest = Total((whole.amount / days).quantize(_CENT_OF_A_CENT), whole.complete)
     return MonthEnd(so_far, add_totals([so_far, rest]), days)

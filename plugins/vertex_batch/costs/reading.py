@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from typing import Any, Self
 
 import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
@@ -235,6 +236,17 @@ class CostReader:
         with self.reading() as connection:
             for row in connection.execute(asked).mappings():
                 yield row["location"], read_usage_key(row), int(row["tokens"])
+
+    def priced_usage(self, where: JobFilter) -> Iterator[tuple[str, UsageKey, int, str, Decimal | None]]:
+        """Yield billed tokens by location, usage key, price list, and price of one in USD; None: unknown."""
+        c = line_items.c
+        group = c.location, *(c[name] for name in USAGE_KEY), c.source, c.unit_price_picousd
+        asked = sa.select(*group, sum_of(c.tokens).label("tokens")).group_by(*group).order_by(*group)
+        asked = asked.join_from(line_items, jobs, same_job(line_items, jobs)).where(*conditions(where))
+        with self.reading() as connection:
+            for row in connection.execute(asked).mappings():
+                price = row["unit_price_picousd"]
+                yield row["location"], read_usage_key(row), int(row["tokens"]), row["source"], price
 
     def unpriced(self, where: JobFilter, *, limit: int = 20) -> list[UnpricedUsage]:
         """Return usage without a price, with the reasons, that of most jobs first."""

@@ -12,7 +12,8 @@ from vertex_batch.billing.making import make_bill
 from vertex_batch.billing.month_end import month_end
 from vertex_batch.billing.succession import ending_models
 from vertex_batch.costs import CostTable, JobFacts, JobFilter, Total
-from vertex_batch.pricing import PriceBook, from_proxy
+from vertex_batch.pricing import PriceBook, SpecPrices, from_proxy
+from vertex_batch.pricing.sources import LiteLLMPrices
 from vertex_batch.usage import Kind, ScanResult, UsageKey
 
 BOOK = PriceBook(from_proxy(None))
@@ -23,10 +24,10 @@ def table(tmp_path) -> CostTable:
     return CostTable(f"sqlite:///{tmp_path}/costs.db")
 
 
-def record(table, model, day, tokens=1_000_000):
+def record(table, model, day, tokens=1_000_000, book=BOOK):
     start = datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
     facts = JobFacts("p", "global", f"{model}-{day}", model=model, logical_date=start, start_time=start)
-    table.record(make_bill(facts, ScanResult(ok=1, tokens={UsageKey(model, Kind.INPUT): tokens}), BOOK))
+    table.record(make_bill(facts, ScanResult(ok=1, tokens={UsageKey(model, Kind.INPUT): tokens}), book))
 
 
 def test_the_days_to_come_have_their_own_prices(table):
@@ -59,6 +60,21 @@ def test_the_first_days_are_divided_by_the_days_since_the_first_job(table, night
 def test_days_without_jobs_since_the_first_one_count(table):
     record(table, "gemini-3.8-flash", date(2026, 12, 18))
     assert month_end(table, JobFilter(), date(2026, 12, 21)).at_end.amount == Decimal("1.3125")
+
+
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "projects/p/locations/us-central1/models/7"])
+def test_agreed_prices_hold_for_the_days_to_come(table, model):
+    """Of a spec, as only a spec can price a tuned model, or of a price file; no list has them."""
+    day = date(2026, 12, 27)
+    agreed = SpecPrices({model: {"input": "0.1"}}, day)
+    file = LiteLLMPrices({"gemini-3.5-flash": {"input_cost_per_token_batches": "2e-7"}}, "agreed.yaml", day)
+    book = PriceBook([agreed, file, *BOOK.sources])
+    record(table, model, day, book=book)
+    record(table, "gemini-3.5-flash", day, book=book)
+    record(table, "gemini-3.6-flash", day, book=book)
+    found = month_end(table, JobFilter(), day)
+    assert found.so_far == Total(Decimal("0.675"), complete=True)
+    assert found.at_end == Total(5 * Decimal("0.675"), complete=True)
 
 
 def test_what_has_no_price_leaves_the_end_open(table):

@@ -33,7 +33,9 @@ def test_the_end_of_the_month_is_expected_only_if_the_month_has_jobs(pages):
     pages.record(item("1"), day=date(2026, 10, 30))
     assert "by the end of the month" not in pages.get("/").text
     pages.record(item("2"), day=date(2026, 11, 20))
-    assert "2.00 expected by the end of the month" in words(pages.get("/").text)
+    assert "3.61 expected by the end of the month" in words(pages.get("/").text)
+    pages.record(item("1", model="gemini-9-ultra"), day=date(2026, 11, 20))  # no list has its price now
+    assert "≥ 4.61 expected by the end of the month" in words(pages.get("/").text)
 
 
 def test_the_overview_says_which_models_stop_and_what_their_successors_would_cost(pages):
