@@ -247,17 +247,22 @@ class TestNotices:
         assert build_dag(made).get_task("record_cost").on_success_callback
 
     @pytest.mark.parametrize("over", [True, False])
-    def test_without_an_expectation_of_the_spec_the_estimate_counts(self, caplog, over):
+    def test_without_an_expectation_of_the_spec_the_estimates_count(self, caplog, over):
+        """What the jobs over their estimates cost, and not the sum of all."""
         made = spec(notify=[{"on": ["cost"]}])
         (callback,) = on_cost(made, made.job)
-        jobs = [{"high_usd": "4.5", "over_expectation": over}, {"high_usd": "9", "over_expectation": False}]
-        bill = {"amount_usd": "5", "jobs": jobs}
+        jobs = [
+            {"amount_usd": "5", "complete": False, "high_usd": "4.5", "over_expectation": over},
+            {"amount_usd": "8", "complete": True, "high_usd": "9", "over_expectation": False},
+        ]
+        bill = {"amount_usd": "13", "complete": False, "jobs": jobs}
         ti = SimpleNamespace(task_id="record_cost", xcom_pull=lambda task_ids: bill)
 
         with caplog.at_level(logging.WARNING):
             callback(context(ti=ti))
 
-        assert ("more than the expected 4.50 USD" in caplog.text) is over
+        said = "cost at least 5.00 USD in record_cost, more than the expected 4.50 USD"
+        assert (said in caplog.text) is over
 
     def test_nobody_is_told_unless_the_spec_says_so(self):
         dag = build_dag(spec())

@@ -14,8 +14,9 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # its stub file lacks t
     SyncCallback,
 )
 
-from vertex_batch.costs import in_full, usd
+from vertex_batch.costs import Total, add_totals, in_full, usd
 from vertex_batch.operators.digest import load_notifier
+from vertex_batch.pricing import add
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.notify import Notice, Occasion
 
@@ -70,25 +71,36 @@ class NotifyOfCost:
 
     def __call__(self, context: Context) -> None:
         ti = context["ti"]
-        bill = ti.xcom_pull(task_ids=ti.task_id)
         try:
-            amount = Decimal(bill["amount_usd"])
+            exceeded = self._exceeded(ti.xcom_pull(task_ids=ti.task_id))
         except (TypeError, KeyError, InvalidOperation):
             return
-        expected = self._exceeded(amount, bill)
-        if expected is None:
+        if exceeded is None:
             return
-        what = f"cost {usd(amount)} in {ti.task_id}, more than the expected {usd(expected)}"
-        extended: Any = {**context, "cost_usd": in_full(amount), "expected_cost_usd": in_full(expected)}
+        cost, expected = exceeded
+        what = f"cost {cost} in {ti.task_id}, more than the expected {usd(expected)}"
+        extended: Any = {**context, "cost_usd": cost.text, "expected_cost_usd": in_full(expected)}
         for notice in self.notices:
             Notify(notice.notifier, notice.arguments, what)(extended)
 
-    def _exceeded(self, amount: Decimal, bill: Mapping[str, Any]) -> Decimal | None:
-        """The exceeded expectation, or None. The spec's takes precedence over the estimate's."""
+    def _exceeded(self, bill: Mapping[str, Any]) -> tuple[Total, Decimal] | None:
+        """What was paid, and the expectation that it exceeds: the spec's, else that of the jobs' estimates.
+
+        :returns: of the jobs that have exceeded their estimates, if the spec expects nothing; None if nothing
+            was exceeded.
+        """
         if self.expected_usd is not None:
-            return self.expected_usd if amount > self.expected_usd else None
+            paid = _paid(bill)
+            return (paid, self.expected_usd) if paid.amount > self.expected_usd else None
         jobs = [job for job in bill.get("jobs", ()) if job.get("over_expectation")]
-        return sum((Decimal(job["high_usd"]) for job in jobs), Decimal(0)) if jobs else None
+        if not jobs:
+            return None
+        return add_totals(map(_paid, jobs)), add(Decimal(job["high_usd"]) for job in jobs)
+
+
+def _paid(bill: Mapping[str, Any]) -> Total:
+    """The amount of a bill, or of one job of it, as `record_cost` returns it."""
+    return Total(Decimal(bill["amount_usd"]), complete=bool(bill.get("complete", True)))
 
 
 def on_failure(spec: Spec) -> list[Notify]:

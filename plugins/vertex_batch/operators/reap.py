@@ -214,4 +214,5 @@ def _run(job: BatchPredictionJob) -> str:
 def _recorded(each: Unbilled, bills: Mapping[str, Any]) -> dict[str, Any]:
     owner = Ownership.ORPHAN if each.task else Ownership.UNKNOWN
     entry = {"job_id": each.job.job_id, "run": _run(each.job), "owner": owner.value}
-    return {**entry, "state": each.job.raw_state, "amount_usd": bills[each.job.job_id].total.text}
+    whole = bills[each.job.job_id].total
+    return {**entry, "state": each.job.raw_state, "amount_usd": whole.text, "complete": whole.complete}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_batch import budgets
 from vertex_batch.budgets import Estimate
-from vertex_batch.costs import Bill, Total, add_totals, in_full, usd
+from vertex_batch.costs import Bill, Total, add_totals, in_full
 from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.log import Log
@@ -96,4 +96,4 @@ def outcome_of(bills: Sequence[Bill], compared: Mapping[str, Mapping[str, Any]])
     )
     if not whole.expected.is_known:
         return ""
-    return f" (expected {usd(expected)}){f', {outcome}' if outcome else ''}"
+    return f" (expected {whole.expected}){f', {outcome}' if outcome else ''}"

@@ -94,8 +94,8 @@ def _night(day: date, jobs: Sequence[JobCost]) -> Night:
 def trends(nights: Sequence[Night]) -> list[Trend]:
     """Return the trends of cost, rows, failures and times over nights, the latest of which is first."""
     return [
-        _trend("Cost, USD", nights, lambda each: each.total.amount, numbers.amount),
-        _trend("USD per 1,000 rows", nights, lambda each: _amount(each.per_thousand_rows), numbers.amount),
+        _trend("Cost, USD", nights, lambda each: each.total, numbers.amount),
+        _trend("USD per 1,000 rows", nights, lambda each: each.per_thousand_rows, numbers.amount),
         _trend(
             "Rows", nights, lambda each: Decimal(each.rows.total), lambda rows: numbers.compact(int(rows))
         ),
@@ -108,20 +108,19 @@ def trends(nights: Sequence[Night]) -> list[Trend]:
 def _trend(
     name: str,
     nights: Sequence[Night],
-    value: Callable[[Night], Decimal | None],
+    value: Callable[[Night], Decimal | Total | None],
     write: Callable[[Decimal], str],
 ) -> Trend:
-    values = [value(each) for each in nights]
+    found = [value(each) for each in nights]
+    values = [each.amount if isinstance(each, Total) else each for each in found]
+    bounds = ["\u2265 " if isinstance(each, Total) and not each.complete else "" for each in found]
     known = [each for each in values if each is not None]
     most = max(known, default=Decimal(0))
     heights = [None if each is None else float(100 * each / most) if most else 0.0 for each in values]
-    latest = numbers.UNKNOWN if not values or values[0] is None else write(values[0])
+    latest = numbers.UNKNOWN if not values or values[0] is None else f"{bounds[0]}{write(values[0])}"
     before = [each for each in values[1:] if each is not None]
-    return Trend(name, latest, write(median(before)) if before else "", heights[::-1])
-
-
-def _amount(total: Total | None) -> Decimal | None:
-    return total.amount if total else None
+    usual = f"{max(bounds[1:])}{write(median(before))}" if before else ""
+    return Trend(name, latest, usual, heights[::-1])
 
 
 def _seconds(time: timedelta | None) -> Decimal | None:

@@ -20,7 +20,6 @@ from vertex_batch.costs.deliveries import NOTHING_TO_DO, DeliverySums, say_paid_
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.results import main_reason
-from vertex_batch.ui import numbers
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import is_resolved
@@ -29,13 +28,13 @@ from vertex_batch.ui.runs.run_report import not_ended, read_run
 from vertex_batch.ui.spec_files import broken_specs, result_options
 from vertex_batch.ui.words import (
     MANY_FAILED,
-    at_least,
     explain_truncated,
     is_many_unanswered,
     moment,
     query,
     state,
     tone,
+    usd,
 )
 from vertex_batch.vertex.resource import JobState
 
@@ -262,7 +261,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         said.append(f"{missing:,} of {rows:,} rows are missing")
     if any(each.job.state == JobState.CANCELLED for each in bad.jobs):
         paid = add_totals(each.total for each in bad.jobs)
-        said.append(f"{at_least(paid)}{numbers.amount(paid)} USD paid")
+        said.append(f"{usd(paid)} paid")
     detail = " ".join(filter(None, [*bad.stays, detail]))
     is_settled = not is_bad and bool(bad.stays) and all(each.endswith(NOTHING_TO_DO) for each in bad.stays)
     return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad, is_settled)

@@ -12,7 +12,7 @@ from statistics import median
 
 from vertex_batch.costs import Delivery, GroupTotal, JobCost, add_totals
 from vertex_batch.ui import numbers
-from vertex_batch.ui.words import MANY_FAILED, is_many_failed
+from vertex_batch.ui.words import MANY_FAILED, is_many_failed, usd
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 from vertex_batch.vertex.names import JobId
 
@@ -103,8 +103,8 @@ def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list
         times = max(len({each.job.run_id for each in group}) for group in groups)
         paid = [each for group in groups for each in group]
         day = max(each.job.created_at for each in paid).date()
-        cost = numbers.amount(add_totals(each.total for each in paid))
-        text = f"{spec}: the same input was paid for {times} times, {cost} USD"
+        cost = usd(add_totals(each.total for each in paid))
+        text = f"{spec}: the same input was paid for {times} times, {cost}"
         found.append(Unusual(spec, day, f"paid {times} times", text))
     return found
 
@@ -126,6 +126,6 @@ def _of_spec(spec: str, days: Sequence[GroupTotal], today: date, many_failed: De
         found.append(Unusual(spec, day, f"{rate} failed", text, is_bad=True))
     if times := factor(latest.total.amount, [each.total.amount for each in days[:-1]]):
         usual = numbers.amount(median(each.total.amount for each in days[:-1]))
-        text = f"{name} cost {numbers.amount(latest.total)} USD, {times} times the usual {usual}"
+        text = f"{name} cost {usd(latest.total)}, {times} times the usual {usual}"
         found.append(Unusual(spec, day, f"{times} times the usual", text))
     return found

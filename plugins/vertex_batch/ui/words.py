@@ -15,6 +15,7 @@ from vertex_batch.observability import links
 from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.results import Reason
+from vertex_batch.ui import numbers
 from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import JobId
@@ -36,6 +37,11 @@ _BASES = {
 
 def at_least(total: Total) -> str:
     return "" if total.complete else "at least "
+
+
+def usd(total: Total) -> str:
+    """Write a sum in a text: ``at least 12.50 USD``."""
+    return f"{at_least(total)}{numbers.amount(total)} USD"
 
 
 def state(name: str) -> str:

@@ -101,6 +101,7 @@ def test_records_what_nobody_recorded(vertex, context, jobs, table):
     assert (cost.job.dag_id, cost.job.run_id, cost.job.task_id) == ("nightly", "over", "submit")
     assert (cost.job.state, cost.rows.ok) == ("SUCCEEDED", 4)
     assert Decimal(found[0]["amount_usd"]) == cost.total.amount > 0
+    assert found[0]["complete"] is cost.total.complete
     assert cancelled(vertex) == []
 
 

@@ -30,7 +30,7 @@ def expected(amount: str, low: str, high: str, *, complete: bool = True) -> dict
             expected("1", "1", "2"),
             " (expected 2.00 USD), above the expected range of 1.50 to 3.50 USD",
         ),
-        (expected("1", "0.5", "2"), expected("3", "1", "6", complete=False), " (expected 4.00 USD)"),
+        (expected("1", "0.5", "2"), expected("3", "1", "6", complete=False), " (expected at least 4.00 USD)"),
         (expected("1", "0.5", "2"), None, ""),
     ],
 )

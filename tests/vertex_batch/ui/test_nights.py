@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -58,6 +59,14 @@ def test_trends_compare_the_last_night_with_the_ones_before():
     assert (found["Rows"].latest, found["Failed rows"].latest) == ("1,000", "0.0 %")
     assert (found["Queue time"].latest, found["Run time"].latest) == ("4 min", "20 min")
     assert found["USD per 1,000 rows"].latest == "2.00"
+
+
+def test_trends_mark_lower_bounds():
+    nights = [job(0), job(1), replace(job(2), total=Total(Decimal(4), complete=False))]
+    cost, rate, *_ = trends(by_night(nights))
+    assert (cost.latest, cost.usual, rate.latest, rate.usual) == ("≥ 4.00", "1.00", "≥ 4.00", "1.00")
+    cost, *_ = trends(by_night([*nights, job(3)]))
+    assert (cost.latest, cost.usual) == ("1.00", "≥ 1.00")
 
 
 def test_what_is_unknown_of_a_night_is_a_gap():

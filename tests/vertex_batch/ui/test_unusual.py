@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
-from vertex_batch.costs import GroupTotal, RowCounts, Total
-from vertex_batch.ui.unusual import factor, find_unusual
+from vertex_batch.costs import GroupTotal, JobCost, JobFacts, RowCounts, Total
+from vertex_batch.ui.unusual import factor, find_paid_again, find_unusual
 
 TODAY = date(2026, 11, 22)
 FINE = RowCounts(ok=1000, failed=3)
@@ -68,6 +69,19 @@ def test_failures_come_first_and_then_the_largest_amounts():
         ("nightly", False),
     ]
     assert found[1].text == "big cost 300.00 USD, 3.0 times the usual 100.00"
+
+
+def test_an_amount_that_is_a_lower_bound_is_called_one():
+    last = replace(night(0, "5"), total=Total(Decimal(5), complete=False))
+    [found] = find_unusual(in_order([*WEEK, last]), TODAY, {})
+    assert found.text == "nightly cost at least 5.00 USD, 5.0 times the usual 1.00"
+    facts = JobFacts("p", "l", "1", spec="nightly", input_uris=("gs://bucket/in.jsonl",), run_id="one")
+    paid = [
+        JobCost(replace(facts, run_id=run), FINE, Total(Decimal(1), complete=run == "one"), 1, ())
+        for run in ("one", "two")
+    ]
+    [again] = find_paid_again(paid, {facts.key: 900})
+    assert again.text == "nightly: the same input was paid for 2 times, at least 2.00 USD"
 
 
 def test_nothing_is_unusual_where_the_usual_is_nothing():
