@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from vertex_batch.costs.bill import Bill, Total, total
+from vertex_batch.costs.bill import Bill, Total, add_totals, total
 from vertex_batch.costs.money import per_million
 from vertex_batch.pricing import LineItem, add, canonical_model
 from vertex_batch.pricing.exact import exact
@@ -54,13 +54,13 @@ class ModelSum:
 
     model: str
     jobs: int
-    ours: Decimal
-    theirs: Decimal
+    ours: Total
+    theirs: Total
 
     @property
     def difference(self) -> Decimal:
         """Their amount minus ours, 0 if it is noise."""
-        return _difference(self.theirs, self.ours, self.jobs)
+        return _difference(self.theirs.amount, self.ours.amount, self.jobs)
 
 
 def _difference(theirs: Decimal, ours: Decimal, jobs: int = 1) -> Decimal:
@@ -92,8 +92,8 @@ class Reconciliation:
             ModelSum(
                 model,
                 len(jobs),
-                add(job.bill.total.amount for job in jobs),
-                add(job.theirs.amount for job in jobs if job.theirs),
+                add_totals(job.bill.total for job in jobs),
+                add_totals(job.theirs for job in jobs if job.theirs),
             )
             for model, jobs in sorted(by_model.items())
         ]

@@ -26,6 +26,7 @@ from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.proxy_versions import release
 
+_OURS = "USD"
 # The proxy costs a batch when it polls, and gives up on one after seven days.
 _LATE = timedelta(days=8)
 # How LiteLLM reports a missing database, with any status.
@@ -186,7 +187,12 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 raise ConfigurationError(
                     f"{path} is not an export in FOCUS columns: it has neither ListCost nor BilledCost."
                 )
-            yield from reader
+            for row in reader:
+                if (currency := row.get("BillingCurrency") or _OURS) != _OURS:
+                    raise ConfigurationError(
+                        f"{path} is in {currency}, and bills are in {_OURS}, so they cannot be compared."
+                    )
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{path} cannot be read as CSV: {error}") from error
 
@@ -199,8 +205,10 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, object]:
             {
                 "model": each.model,
                 "jobs": each.jobs,
-                "ours_usd": in_full(each.ours),
-                "theirs_usd": in_full(each.theirs),
+                "ours_usd": each.ours.text,
+                "ours_complete": each.ours.complete,
+                "theirs_usd": each.theirs.text,
+                "theirs_complete": each.theirs.complete,
                 "difference_usd": in_full(each.difference),
             }
             for each in found.models()
@@ -230,7 +238,7 @@ def _as_text(found: Reconciliation) -> str:
             lines += [f"    {reason}" for reason in job.why]
     for each in found.models():
         lines.append(
-            f"{each.model}: {each.jobs} jobs, {usd(each.ours)} here, {usd(each.theirs)} there,"
+            f"{each.model}: {each.jobs} jobs, {each.ours} here, {each.theirs} there,"
             f" a difference of {usd(each.difference)}"
         )
     lines += [f"only in their figures: {name}: {usd(amount)}" for name, amount in found.unmatched.items()]

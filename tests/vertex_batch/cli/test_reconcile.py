@@ -412,6 +412,13 @@ def test_a_file_that_is_not_an_export_is_refused(url, tmp_path, capsys):
     assert "neither ListCost nor BilledCost" in capsys.readouterr().err
 
 
+def test_an_export_in_another_currency_is_refused(url, tmp_path, capsys):
+    path = tmp_path / "euros.csv"
+    path.write_text("ResourceId,ListCost,BillingCurrency\nx/1001,0.2,EUR\n")
+    assert main(["reconcile", *DAYS, "--url", url, "--billing", str(path)]) == 1
+    assert "is in EUR, and bills are in USD, so they cannot be compared" in capsys.readouterr().err
+
+
 def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table = CostTable(url)
     bill = table.bill(JobId("p", "global", "1001"))
@@ -420,5 +427,9 @@ def test_a_bill_that_is_an_at_least_says_so(url, tmp_path, capsys):
     table.record(replace(bill, usage=usage, line_items=tuple(price(usage, BOOK, "global"))))
     other = tmp_path / "same.json"
     other.write_text(json.dumps({"gemini-2.5-flash": FLASH}))
-    [job] = reconcile(capsys, "--url", url, "--prices", str(other), "--job", "1001")["jobs"]
+    found = reconcile(capsys, "--url", url, "--prices", str(other), "--job", "1001")
+    [job], [model] = found["jobs"], found["models"]
     assert (job["ours"]["complete"], job["theirs"]["complete"], job["differs"]) == (False, False, False)
+    assert (model["ours_complete"], model["theirs_complete"]) == (False, False)
+    assert main(["reconcile", *DAYS, "--url", url, "--prices", str(other)]) == 0
+    assert "3 jobs, at least 0.681 USD here, at least 0.681 USD there" in capsys.readouterr().out
