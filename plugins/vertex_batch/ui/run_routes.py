@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -72,6 +74,7 @@ def run(
     expected = {key: each.estimate.expected for key, each in guesses.items()}
     cut_short = clearings(found, expected) if report.has_failed else []
     rest = rest_of_run(costs, found, deliveries)
+    total, unbilled = add_totals(each.total for each in found), report.unbilled(found)
     no_bill = {"bill": None, "money": None, "rest": rest}
     return page(
         request,
@@ -79,7 +82,8 @@ def run(
         clearings=cut_short,
         jobs=found,
         listed=listed,
-        total=add_totals(each.total for each in found),
+        total=replace(total, complete=total.complete and not unbilled),
+        unbilled=unbilled,
         marks=outside_expectation(costs, listed) if costs else {},
         delivered=delivered(costs, [[each] for each in listed]) if costs else {},
         failed_limits=limits,

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import insert, update
 
 from tests.builders import MORNING, a_delivery, copy_first_job
-from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database
+from tests.vertex_batch.ui.conftest import HOSTILE, airflows_database, item
 from tests.vertex_batch.ui.test_pages import words
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobFacts, PaysAgain, RowCounts, Total
@@ -130,6 +130,19 @@ def test_only_a_run_that_surely_submitted_no_job_is_called_free(pages, state, sh
     text = pages.get("/run", **RUN).text
     assert shown in text
     assert ("nothing to pay" in text) is (shown == "nothing to pay")
+
+
+def test_the_sum_of_a_run_is_a_lower_bound_while_a_job_of_it_has_no_bill(pages):
+    """`record_cost` failed at one of two jobs."""
+    bill = pages.record(item("2"), run_id="tonight")
+    intents = [
+        (task_id, INTENT_XCOM, asdict(Intent(0, "key", "print", "p", "l", declared_at="", job_id=job_id)))
+        for task_id, job_id in (("a.submit", bill.job.job_id), ("b.submit", "77"))
+    ]
+    a_run("failed", [("record_cost", "failed", RECORD)], intents)
+    assert "≥ 2.00 USD for 1 job; 1 has no bill yet" in words(pages.get("/run", **RUN).text)
+    pages.record(item("3"), run_id="tonight", job_id="77")
+    assert "Run tonight 5.00 USD for 2 jobs" in words(pages.get("/run", **RUN).text)
 
 
 def test_a_dry_run_shows_its_rows_its_cost_and_its_request(pages):

@@ -53,7 +53,7 @@ class RunReport:
     """One run.
 
     :param state: as Airflow calls it; empty if Airflow does not know the run.
-    :param submitted: how many jobs its tasks have submitted.
+    :param submitted: the ids of the jobs that its tasks have submitted.
     :param projections: what samples said that their whole input would cost.
     :param is_in_doubt: a task crashed while it submitted a job, which may exist.
     :param notes: what tasks that succeeded have said that a person may act on.
@@ -61,13 +61,20 @@ class RunReport:
     """
 
     state: str = ""
-    submitted: int = 0
+    submitted: frozenset[str] = frozenset()
     is_in_doubt: bool = False
     ends: Sequence[EndedTask] = ()
     dry_run: DryRun | None = None
     projections: Sequence[str] = ()
     notes: Sequence[EndedTask] = ()
     delivering: Sequence[str] = ()
+
+    def unbilled(self, jobs: Sequence[JobCost]) -> int:
+        """How many of its jobs have no bill although it has ended.
+
+        :param jobs: those with a bill.
+        """
+        return 0 if self.is_active else len(self.submitted - {each.job.job_id for each in jobs})
 
     def undelivered(
         self, jobs: Sequence[JobCost], deliveries: Sequence[Delivery]
@@ -150,7 +157,7 @@ def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
     checks = [end for end in ends if end.operator == CheckTasksOperator.__name__]
     if any(end.state != TaskInstanceState.SKIPPED for end in ends if end not in checks):
         ends = [end for end in ends if end not in checks]
-    submitted = len({intent.job_id for intent in intents if intent and intent.job_id})
+    submitted = frozenset(intent.job_id for intent in intents if intent and intent.job_id)
     if run.state not in _ACTIVE:  # the tasks have said it before they submitted
         then = PaysAgain.PAID if submitted else PaysAgain.PAID_NOTHING
         notes = [replace(each, reason=each.reason.replace(PaysAgain.PAYS, then)) for each in notes]
