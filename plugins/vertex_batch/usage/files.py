@@ -141,6 +141,8 @@ def scan_output(
     if files.copied:
         how = replace(how, copies=Copies())
         scanned = scan_in_turn([(storage, [each]) for each in files.objects], how, on_progress)
+        if how.already_billed is None:  # a repeated row is not one that an earlier job has answered
+            scanned = replace(scanned, ok=scanned.ok - scanned.copied, copied=0)
     else:
         scanned = scan_files(storage, files.objects, how, processes, on_progress)
     return with_notes(scanned, files.read, files.left_out)

@@ -35,7 +35,7 @@ class ScanOptions:
     :param long_context_threshold: a row with more prompt tokens is billed wholly at long-context rates.
     :param thresholds: models whose limit is another one (`PriceBook.thresholds`).
     :param already_billed: ``responseId``s of the earlier jobs of a resume chain: not billed again.
-    :param copies: instead: what identifies copies when several outputs make one bill.
+    :param copies: what identifies copies when several outputs, or increments, make one bill.
     :param price_days: the days on which prices changed while the job ran. The rows are then separated by
         their ``processed_time``, and read one by one.
     """
@@ -171,15 +171,16 @@ class Scanner:
                 self._note(note)
 
     def _is_copy(self, response_id: object) -> bool:
-        """Whether an earlier job's bill has the row; counts it then."""
+        """Whether an earlier job's bill has the row, or an earlier stream had it; counts it then."""
         options = self._options
-        if options.already_billed is None:
-            copied = options.copies is not None and options.copies.is_copy(response_id)
-        elif isinstance(response_id, str) and response_id:
-            copied = response_id in options.already_billed
-        else:
-            self._note("no responseId: whether an earlier job billed the row cannot be known; it was billed")
-            return False
+        copied = options.copies is not None and options.copies.is_copy(response_id)
+        if options.already_billed is not None:
+            if isinstance(response_id, str) and response_id:
+                copied = copied or response_id in options.already_billed
+            else:
+                self._note(
+                    "no responseId: whether an earlier job billed the row cannot be known; it was billed"
+                )
         self._result.copied += copied
         return copied
 

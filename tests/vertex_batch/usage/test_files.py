@@ -119,7 +119,9 @@ def test_increments_are_read_where_they_are_all_there_is_each_row_once(directory
     for name, rows in (("0.jsonl", [one]), ("1.jsonl", [one, two])):
         (directory / "incremental_predictions" / name).write_text("".join(json.dumps(r) + "\n" for r in rows))
     result = scan_output(local, str(directory), job_model="m")
-    assert (result.ok, result.copied, sum(result.tokens.values())) == (3, 1, 38)
+    assert (result.ok, result.copied, sum(result.tokens.values())) == (2, 0, 38)
+    resumed = scan_output(local, str(directory), job_model="m", already_billed={"r-2"})
+    assert (resumed.copied, sum(resumed.tokens.values())) == (2, 19)
     assert result.flags == [
         "only incremental_predictions was found; rows with the same responseId were billed once"
     ]
