@@ -85,11 +85,16 @@ class Recounter:
         read = self._outputs.read(facts, book.thresholds(), job, price_days=facts.price_days(book))
         if read.problem or not read.scan.rows:
             return Recounted(before, before, _why_it_stays(before, read))
+        stats = job.completion_stats if job else None
+        if stats is None and (fewer := before.rows.total - read.scan.rows) > 0:
+            rows = "row" if fewer == 1 else "rows"
+            where = f"job {facts}: {facts.output_directory} holds {fewer:,} {rows} fewer than its bill"
+            return Recounted(before, before, f"{where}, and there are no counts of Vertex's to compare with")
         after = make_bill(
             facts,
             read.scan,
             book,
-            stats=job.completion_stats if job else None,
+            stats=stats,
             input_rows=before.rows.input_rows if read.input_rows is None else read.input_rows,
             flags=() if job else _still_true(before, read, before.flags),
             unknown=read.unknown if job else (*read.unknown, *_still_true(before, read, _unknown(before))),

@@ -120,6 +120,16 @@ def test_a_job_that_was_deleted_at_vertex_is_counted_from_its_recorded_output(ve
     assert (after.rows, after.total, after.job) == (before.rows, before.total, before.job)
 
 
+def test_a_bill_stays_if_its_output_has_lost_rows_and_vertex_has_no_counts_of_them(vertex, job, table):
+    before = table.bill(JobId(PROJECT, LOCATION, job))
+    path = output_file(vertex, job)
+    vertex.gcs.put(path, b"".join(vertex.gcs.get(path).splitlines(keepends=True)[:2]))
+    vertex.admin.delete_job(job)
+    with pytest.raises(AirflowFailException, match="holds 4 rows fewer than its bill"):
+        RecountJobsOperator(task_id="recount", job_ids=job).execute({})
+    assert table.bill(JobId(PROJECT, LOCATION, job)) == before
+
+
 def test_answers_that_the_output_has_lost_stay_unknown_when_vertex_has_no_counts_any_more(vertex, job, table):
     path = output_file(vertex, job)
     vertex.gcs.put(path, vertex.gcs.get(path).splitlines(keepends=True)[0])
@@ -149,12 +159,18 @@ def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_p
     words = ["recount", "--job", job, "--url", f"sqlite:///{tmp_path / 'costs.db'}", "--packaged", "--json"]
     path = output_file(vertex, job)
     whole = vertex.gcs.get(path)
-    vertex.gcs.put(path, whole.splitlines(keepends=True)[0])
+    vertex.gcs.put(path, whole + whole.splitlines(keepends=True)[0])
     assert main(words) == 0
     [told] = json.loads(capsys.readouterr().out)["jobs"]
-    assert (told["before"]["rows"]["ok"], told["after"]["rows"]["ok"], told["changed"]) == (ROWS, 1, True)
-    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == 1
+    assert (told["before"]["rows"]["ok"], told["after"]["rows"]["ok"], told["changed"]) == (
+        ROWS,
+        ROWS + 1,
+        True,
+    )
+    vertex.gcs.put(path, whole)
+    assert main(words[:-1]) == 1
+    assert "holds 1 row fewer than its bill, and there are no counts" in capsys.readouterr().out
     vertex.gcs.delete(path)
     assert main(words[:-1]) == 1
     assert "the bill was kept: the output of job" in capsys.readouterr().out
-    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == 1
+    assert table.bill(JobId(PROJECT, LOCATION, job)).rows.ok == ROWS + 1
