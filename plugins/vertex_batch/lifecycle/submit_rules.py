@@ -196,13 +196,13 @@ def after_seen_ending(job: BatchPredictionJob, wanted: Intent) -> bool:
     return job.state.has_results and job.labels.get(REQUEST_LABEL) == wanted.fingerprint
 
 
-def may_have_duplicate(wanted: Intent, answered_at: datetime, window: timedelta) -> bool:
+def may_have_duplicate(looked_at: datetime, answered_at: datetime, window: timedelta) -> bool:
     """Whether a create took so long that another try may have given up on it and submitted as well.
 
-    This happens to a process that was paused between intent and POST: Airflow declared it dead, and then it
-    continued.
+    This happens to a process that was paused between its search and its POST: Airflow declared it dead, and
+    then it continued.
     """
-    return answered_at - datetime.fromisoformat(wanted.declared_at) >= window
+    return answered_at - looked_at >= window
 
 
 def choose_among_duplicates(

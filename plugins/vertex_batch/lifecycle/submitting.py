@@ -219,7 +219,7 @@ class Submitter:
                 if self._recover(error, creates_left) is Action.SUBMIT:
                     stored = None  # after a definite refusal there is nothing to search for
                 continue
-            return self._settle(wanted, job, decision.reason)
+            return self._settle(wanted, job, decision.reason, looked_at)
 
     def _leave(self, find: FindJobs, wanted: Intent, stored: Intent | None) -> None:
         """Cancel what the task has submitted to other projects and locations: no task waits for it."""
@@ -246,10 +246,12 @@ class Submitter:
             )
         return Submission(job.job_id, Action.ADOPT)
 
-    def _settle(self, wanted: Intent, job: BatchPredictionJob, reason: str) -> Submission:
+    def _settle(
+        self, wanted: Intent, job: BatchPredictionJob, reason: str, looked_at: datetime
+    ) -> Submission:
         """Keep the job just created, unless the POST took so long that another try has one as well."""
         window = timedelta(seconds=self._policy.window_seconds)
-        if may_have_duplicate(wanted, self._now(), window):
+        if may_have_duplicate(looked_at, self._now(), window):
             kept, duplicates = choose_among_duplicates([job, *self._others(wanted, job)])
             for duplicate in duplicates:
                 self._log.warning("Cancelling job %s: job %s carries its key.", duplicate.job_id, kept.job_id)

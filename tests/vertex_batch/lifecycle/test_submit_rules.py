@@ -212,8 +212,8 @@ class TestSubmit:
 class TestTwins:
     def test_are_looked_for_only_after_a_create_that_took_longer_than_a_look(self):
         window = timedelta(seconds=180)
-        assert not may_have_duplicate(WANTED, NOW + timedelta(seconds=179), window)
-        assert may_have_duplicate(WANTED, NOW + timedelta(seconds=180), window)
+        assert not may_have_duplicate(NOW, NOW + timedelta(seconds=179), window)
+        assert may_have_duplicate(NOW, NOW + timedelta(seconds=180), window)
 
     def test_the_oldest_stays_and_what_still_runs_of_the_others_is_cancelled(self):
         old = a_job("SUCCEEDED", id=1, createTime="2026-11-22T02:00:01Z")

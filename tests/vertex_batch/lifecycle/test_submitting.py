@@ -390,18 +390,25 @@ def test_a_job_that_succeeds_though_it_was_cancelled_is_the_result(vertex, run):
     assert len(vertex.jobs()) == 1
 
 
-def test_a_try_that_slept_through_its_successor_gives_way_to_the_older_job(vertex, run, client, monkeypatch):
+@pytest.mark.parametrize("step", ["list", "create"])
+def test_a_try_that_slept_through_its_successor_gives_way_to_the_older_job(
+    vertex, run, client, monkeypatch, step
+):
+    """It slept between its search and its intent, or between its intent and its POST."""
     sleeper, successor = run, Run(client)
     successor.store = sleeper.store
-    create = BatchClient.create
+    refused = Intent(3, TASK.idempotency_key(3), "f", *HERE, run.clock.now().isoformat(), refused=True)
+    sleeper.store.save(refused)  # by an earlier try
+    take = getattr(BatchClient, step)
 
-    def sleep_then_create(self, *arguments):
-        monkeypatch.setattr(BatchClient, "create", create)
+    def take_and_sleep(self, *arguments, **named):
+        monkeypatch.setattr(BatchClient, step, take)
+        found = [*take(self, *arguments, **named)] if step == "list" else None
         successor.clock.time = sleeper.clock.time = sleeper.clock.time + timedelta(minutes=5)
         successor.submit()
-        return create(self, *arguments)
+        return found if step == "list" else take(self, *arguments, **named)
 
-    monkeypatch.setattr(BatchClient, "create", sleep_then_create)
+    monkeypatch.setattr(BatchClient, step, take_and_sleep)
     submission = sleeper.submit()
     older, younger = vertex.jobs()
     assert submission.job_id == older.id == sleeper.store.load().job_id
