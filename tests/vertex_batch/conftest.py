@@ -280,7 +280,12 @@ class TaskInstance:
         assert dag_id == self.dag_id
         runs = {**self.states_of_runs, self.run_id: self.states or {self.task_id: self.state}}
         return {
-            run_id: {n: s for n, s in states.items() if task_ids is None or n in task_ids}
+            # As Airflow: the name of a mapped task ends with its index.
+            run_id: {
+                name: state
+                for name, state in states.items()
+                if task_ids is None or {name, name.rpartition("_")[0]} & {*task_ids}
+            }
             for run_id, states in runs.items()
         }
 

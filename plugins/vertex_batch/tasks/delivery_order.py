@@ -1,4 +1,4 @@
-"""See that the delivery of a run follows what the run pays for, as Airflow's scheduler knows the run.
+"""See that tasks of a run wait for what it pays for and deliver it, as Airflow's scheduler knows the run.
 
 A worker runs the DAG of the present file. The scheduler orders the tasks of a run by the version of the DAG
 that was stored last. That may be older for minutes, and may change in the middle of a run. So a task that the
@@ -18,7 +18,7 @@ from vertex_batch.errors import PermanentError, TransientError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_TO_COME = (None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.RESTARTING)
+TO_COME = (None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.RESTARTING)
 """States of a task whose upstream tasks Airflow waits for before it starts it."""
 
 
@@ -42,6 +42,20 @@ class VersionNotReadError(TransientError):
         )
 
 
+class NotWaitedForError(PermanentError):
+    """No task of this run would wait for what is submitted now, and record its cost.
+
+    :param waiting: the task that waits for it.
+    :param state: of this task.
+    """
+
+    def __init__(self, waiting: str, state: str) -> None:
+        super().__init__(
+            f"No task would wait for this job: {waiting} is already in the state {state}. Nothing was"
+            " submitted. Run this again with its downstream tasks."
+        )
+
+
 class DeliveryStartedError(PermanentError):
     """The delivery of this run has started or ended, so it would not contain what is submitted now.
 
@@ -58,26 +72,35 @@ class DeliveryStartedError(PermanentError):
 
 
 def check_delivery(context: Context, submit_task_id: str, *, needs_rounds: bool = False) -> None:
-    """Call this before something is submitted that a task of this run delivers.
+    """Call this before something is submitted that other tasks of this run wait for and deliver.
 
     :param submit_task_id: the task that submits, or that submits again.
     :param needs_rounds: the run sends rows in the rounds of retries, so it has to have them.
     :raises VersionNotReadError: the run lacks the delivery, or the rounds. A retry succeeds later.
     :raises DeliveryStartedError: the delivery does not wait for this task.
+    :raises NotWaitedForError: the task that waits for the job has started or ended.
     """
-    dag = context.get("dag")
-    delivery = _delivery_of(dag.task_dict, submit_task_id) if dag else None
-    if delivery is None:
+    dag, ti = context.get("dag"), context["ti"]
+    records = _records_of(dag.task_dict, submit_task_id) if dag else []
+    delivery = _delivery_of(dag.task_dict, [each.task_id for each in records]) if dag else None
+    rounds = delivery.retry_record_task_ids if delivery and needs_rounds else ()
+    names = [delivery.task_id, *rounds] if delivery else []
+    waits = [name for each in records if each.submit_task_id == ti.task_id for name in each.resubmit_task_ids]
+    if not (names or waits):
         return
-    ti = context["ti"]
-    rounds = delivery.retry_record_task_ids if needs_rounds else ()
-    names = [delivery.task_id, *rounds]
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=names, run_ids=[ti.run_id])
-    check_states(found.get(ti.run_id) or {}, delivery.task_id, rounds)
+    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[*names, *waits], run_ids=[ti.run_id])
+    states = found.get(ti.run_id) or {}
+    if delivery:
+        check_states(states, delivery.task_id, rounds)
+    # One that is missing or removed: the scheduler has not mapped it yet.
+    index = "" if ti.map_index in {None, -1} else f"_{ti.map_index}"
+    for name in waits:
+        if (state := states.get(f"{name}{index}")) not in (*TO_COME, TaskInstanceState.REMOVED):
+            raise NotWaitedForError(name, str(state))
 
 
 def check_states(states: Mapping[str, str | None], delivery: str, before: Collection[str]) -> None:
-    """Decide it. Pure; see `check_delivery` for what it raises.
+    """Decide on the delivery. Pure; see `check_delivery` for what it raises.
 
     :param states: of the run's tasks; it lacks those that the run does not have.
     :param delivery: the task that delivers.
@@ -86,19 +109,26 @@ def check_states(states: Mapping[str, str | None], delivery: str, before: Collec
     removed = TaskInstanceState.REMOVED
     if missing := [name for name in (*before, delivery) if states.get(name, removed) == removed]:
         raise VersionNotReadError(missing)
-    if (state := states[delivery]) not in _TO_COME:
+    if (state := states[delivery]) not in TO_COME:
         raise DeliveryStartedError(delivery, str(state))
 
 
-def _delivery_of(tasks: Mapping[str, Any], submit_task_id: str) -> Any:
-    """The task of a DAG that delivers the answers of a submit task; None if none does."""
-    for each in tasks.values():
-        if each.task_type == "DeliverResultsOperator" and not each.is_mapped:
-            records = (tasks.get(name) for name in (each.record_task_id, *each.retry_record_task_ids))
-            if any(
-                submit_task_id in (one.submit_task_id, *one.resubmit_task_ids)
-                for one in records
-                if one and not one.is_mapped
-            ):
-                return each
-    return None
+def _records_of(tasks: Mapping[str, Any], submit_task_id: str) -> list[Any]:
+    """The tasks of a DAG that record what a submit task submits, or what a waiting task submits again."""
+    return [
+        each
+        for each in tasks.values()
+        if each.task_type == "AggregateTokenUsageOperator"
+        and not each.is_mapped
+        and submit_task_id in (each.submit_task_id, *each.resubmit_task_ids)
+    ]
+
+
+def _delivery_of(tasks: Mapping[str, Any], records: Collection[str]) -> Any:
+    """The task of a DAG that delivers what one of these tasks has recorded; None if none does."""
+    deliveries = (
+        each for each in tasks.values() if each.task_type == "DeliverResultsOperator" and not each.is_mapped
+    )
+    return next(
+        (one for one in deliveries if {one.record_task_id, *one.retry_record_task_ids} & {*records}), None
+    )

@@ -13,6 +13,7 @@ from vertex_batch.errors import PermanentError, TransientError
 from vertex_batch.specs import spec_of
 from vertex_batch.tasks.delivery_order import (
     DeliveryStartedError,
+    NotWaitedForError,
     VersionNotReadError,
     check_delivery,
     check_states,
@@ -88,6 +89,28 @@ def test_a_job_follows_only_its_own_delivery(context):
 def test_a_job_without_a_delivery_needs_none(context):
     context["dag"] = a_dag(results=None, retry_rows=None)
     check_delivery(context, "submit")
+
+
+@pytest.mark.parametrize("index", [-1, 1])
+@pytest.mark.parametrize(
+    ("state", "is_waited_for"),
+    [
+        *((state, True) for state in (None, "up_for_retry", "restarting", "removed")),
+        *((state, False) for state in ("upstream_failed", "failed", "success", "skipped", "deferred")),
+    ],
+)
+def test_a_task_that_a_person_cleared_without_the_one_that_waits_submits_nothing(
+    context, index, state, is_waited_for
+):
+    """Its job would run without anyone who cancels it, or records its cost."""
+    context["dag"] = a_dag(results=None, retry_rows=None, split="off" if index < 0 else "auto")
+    context["ti"].map_index = index
+    others = {"wait_0": "success"} if index >= 0 else {}
+    context["ti"].states = {**others, "wait" if index < 0 else f"wait_{index}": state}
+    with nullcontext() if is_waited_for else pytest.raises(NotWaitedForError, match=f"the state {state}"):
+        check_delivery(context, "submit")
+    context["ti"].task_id = "wait"  # which may submit again
+    check_delivery(context, "wait")
 
 
 @pytest.mark.parametrize(("split", "first"), [("auto", "plan_inputs"), ("off", "submit")])
