@@ -51,7 +51,7 @@ def test_the_first_submission_knows_the_rounds_whose_jobs_it_makes_needless(spli
     submits = [task for task in a_dag(split=split).tasks if task.task_type.startswith("SubmitBatch")]
     assert {task.task_id: tuple(task.round_task_ids) for task in submits} == {
         "submit": ("retry_1.submit", "retry_2.submit"),
-        "retry_1.submit": (),
+        "retry_1.submit": ("retry_2.submit",),
         "retry_2.submit": (),
     }
 

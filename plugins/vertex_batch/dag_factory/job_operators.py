@@ -219,6 +219,7 @@ class JobOperators:
             ),
             **self._answers(results),
             **self._staged,
+            **self._place,
             **self._named,
             **self._always,
         )

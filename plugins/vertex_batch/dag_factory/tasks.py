@@ -161,6 +161,7 @@ def _rounds(
             prepare = make.prepare(job.results, number, tasks, job.retry_rows.reasons)
             prepare << list(before)
             one = _mapped(make, prepare, f"{prefix}{retry_group(number)}.")
+            one.submit.round_task_ids = submit.round_task_ids[number:]
             record = make.record(one.submit.task_id, one.wait.task_id, None, fails_run=False)
             one.wait >> record
         before = (one.wait, record)

@@ -113,7 +113,7 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
             )
-            for found in submitted.find(hook, self.project, self.location, _CONSEQUENCE):
+            for found in submitted.find(lambda: find_place(hook, self.project, self.location, _CONSEQUENCE)):
                 yield from self._owned(client, found)
         if not (self.job_ids or self.label_filter):
             return

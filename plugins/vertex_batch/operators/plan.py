@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -21,14 +20,12 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
-from vertex_batch.lifecycle.finding import find_group_jobs
-from vertex_batch.lifecycle.identity import map_index_of
 from vertex_batch.operators.base import StagingOperator, patterns
 from vertex_batch.preflight import Mode, RowRules
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
-from vertex_batch.tasks.context import PART_XCOM, find_place, identity, reports_nothing_submitted
+from vertex_batch.tasks.context import PART_XCOM, find_place, reports_nothing_submitted
 from vertex_batch.tasks.outcome import explained, note
-from vertex_batch.vertex.names import JobId
+from vertex_batch.tasks.submitted import SubmittedJobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,9 +39,9 @@ class PlanInputsOperator(StagingOperator):
     Usually one job may read everything, and nothing is copied. An input that exceeds the limit of rows or
     bytes is split into shards of whole lines. The plan survives retries: a run keeps its shards until a
     person clears this task. Nothing is submitted here, and a run without input fails here.
-    Before the input is read, the jobs that the run has already submitted are listed. This is one call: it
-    finds a wrong proxy, and the active jobs of an earlier plan. Those that the new plan does not use are
-    cancelled; the mapped submit task adopts or cancels the others.
+    Before the input is read, the jobs that the run has already submitted are listed. Usually this is one
+    call: it finds a wrong proxy, and the active jobs of an earlier plan. Those that the new plan does not use
+    are cancelled; the mapped submit task adopts or cancels the others.
 
     :param inputs: ``gs://`` URIs, which may have wildcards or name a folder with a slash at its end, or one
         table.
@@ -98,9 +95,17 @@ class PlanInputsOperator(StagingOperator):
             self.log.info("Using the plan that an earlier try of this task made")
             self._note(context, stored.get("warnings", ()))
             return earlier
-        active = self._active_jobs(context)
-        plan, warnings = self._look(context)
-        self._cancel_unused(active, len(plan.parts))
+        hook = LiteLLMHook(self.litellm_conn_id)
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
+        with hook.client() as client:
+            # The task's store does not say whether there may be any: Airflow may discard it on a clear.
+            jobs = SubmittedJobs(context, client, [self.submit_task_id], self.log)
+            jobs.find(lambda: place)
+            plan, warnings = self._look(context)
+            for job in jobs.active:
+                if job.id.place != place or not 0 <= job.map_index < len(plan.parts):
+                    self.log.info("Cancelling job %s: the new input plan does not use it", job)
+                    cancel_and_confirm(client, job.id)
         kept = {"epoch": epoch, **plan.to_dict(), **({"warnings": warnings} if warnings else {})}
         store.set(PLAN_STORE_KEY, kept, retention=NEVER_EXPIRE)
         self._note(context, warnings)
@@ -138,32 +143,6 @@ class PlanInputsOperator(StagingOperator):
             )
             parts = [preparer.sample(wish)] if wish else preparer.prepare()
             return plan_of(parts, storage, place), preparer.warnings
-
-    def _active_jobs(self, context: Context) -> list[tuple[JobId, int]]:
-        """The run's active jobs with their map indices, by their labels.
-
-        The task's store does not decide whether there may be any: Airflow may discard it on a clear.
-        """
-        hook = LiteLLMHook(self.litellm_conn_id)
-        place = find_place(hook, self.project, self.location, "Nothing was submitted")
-        key = replace(identity(context), task_id=self.submit_task_id).group_key
-        with hook.client() as client:
-            found = find_group_jobs(client, place, key)
-        return [
-            (JobId(*place, job.job_id), map_index_of(job.labels))
-            for job in found
-            if not job.state.is_terminal
-        ]
-
-    def _cancel_unused(self, active: Sequence[tuple[JobId, int]], parts: int) -> None:
-        """Cancel jobs of an earlier plan that no map index of the submit task will resume."""
-        unused = [job_id for job_id, index in active if not 0 <= index < parts]
-        if not unused:
-            return
-        with LiteLLMHook(self.litellm_conn_id).client() as client:
-            for job_id in unused:
-                self.log.info("Cancelling job %s: the new input plan does not use it", job_id.id)
-                cancel_and_confirm(client, job_id)
 
 
 def _sample_wish(context: Context) -> SampleRequest | None:

@@ -27,14 +27,13 @@ from vertex_batch.observability.links import (
     storage_url,
 )
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name, pulled
+from vertex_batch.tasks.context import INTENT_XCOM, NOTHING_SUBMITTED_XCOM, cost_name, find_place, pulled
 from vertex_batch.tasks.expected import ExpectedCosts, outcome_of
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.shards import PartsReport, planned_parts
 from vertex_batch.tasks.submitted import SubmittedJobs, references
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.names import JobId
 from vertex_batch.vertex.resource import JobReference
 
 if TYPE_CHECKING:
@@ -208,7 +207,9 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
             )
-            jobs = submitted.find(hook, self.project, self.location, "Nothing was recorded")
+            jobs = submitted.find(
+                lambda: find_place(hook, self.project, self.location, "Nothing was recorded")
+            )
             self._request_cancels(client, submitted.active)
         else:
             jobs = references(self.job, "Nothing was recorded")
@@ -216,12 +217,12 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             ConsoleJobLink.publish(context, jobs[0])
         return jobs
 
-    def _request_cancels(self, client: BatchClient, active: Sequence[JobId]) -> None:
+    def _request_cancels(self, client: BatchClient, active: Sequence[JobReference]) -> None:
         """Cancel what no task waits for, before anything else can fail; the recorder waits for the end."""
-        for job_id in active:
-            self.log.info("Requesting cancellation of job %s: it is active, but no task waits for it", job_id)
+        for job in active:
+            self.log.info("Requesting cancellation of job %s: it is active, but no task waits for it", job)
             try:
-                request_cancel(client, job_id)
+                request_cancel(client, job.id)
             except VertexBatchError as error:  # the recorder cancels again, and raises
                 self.log.warning("%s", error)
 

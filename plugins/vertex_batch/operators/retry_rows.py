@@ -14,11 +14,13 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind
+from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.operators.base import StagingOperator
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
+from vertex_batch.tasks.context import find_place
 from vertex_batch.tasks.delivery_order import check_delivery
 from vertex_batch.tasks.outcome import explained
-from vertex_batch.tasks.rounds import RoundJobs, RoundTasks, check_rows_are_free
+from vertex_batch.tasks.rounds import RoundJobs, RoundTasks, cancel_rounds, check_rows_are_free
 from vertex_batch.vertex.labels import SAMPLE_LABEL
 
 _PAID_XCOM = "paid_rows"
@@ -44,10 +46,11 @@ class PrepareRetryOperator(StagingOperator):
     :param reasons: ``transient``, ``truncated``, ``invalid``; see the spec's ``retry_rows``.
     :param answer: see `results.ResultSettings`.
     :param schema: a JSON Schema for the answers, or the path of a file with it.
+    :param project: where jobs are submitted now. Defaults to the connection's; likewise for ``location``.
     :returns: the parts, each as a dict; empty if no row is sent again.
     """
 
-    template_fields: Sequence[str] = ("model", "output_uri", "staging")
+    template_fields: Sequence[str] = ("model", "output_uri", "staging", "project", "location")
     ui_color = "#fef7e0"
 
     def __init__(
@@ -58,9 +61,13 @@ class PrepareRetryOperator(StagingOperator):
         reasons: Sequence[str],
         answer: str = results.AnswerForm.TEXT,
         schema: Mapping[str, object] | str | None = None,
+        project: str | None = None,
+        location: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.project = project
+        self.location = location
         self.round = round
         self.rounds = rounds
         self.reasons = tuple(reasons)
@@ -85,9 +92,14 @@ class PrepareRetryOperator(StagingOperator):
         if retried or context["dag_run"].clear_number or context["ti"].max_tries > (self.retries or 0):
             group = self.rounds.first.removesuffix("submit")
             check_rows_are_free(context, retried or context["ti"].run_id, group)
-        with LiteLLMHook(self.litellm_conn_id).client() as client:
-            chains = RoundJobs(context, client, self.rounds, run_id).chains(self.round - 1)
-            self._retry_of = RoundJobs(context, client, self.rounds, retried).retry_of
+        hook = LiteLLMHook(self.litellm_conn_id)
+        place = find_place(hook, self.project, self.location, "Nothing was submitted")
+        with hook.client() as client:
+            # What they have answered is left out below, so they have to end first.
+            cleared = self.rounds.retries[self.round - 1 :]
+            cancel_rounds(context, client, place, cleared, self.log, cancel=cancel_and_confirm)
+            chains = RoundJobs(context, client, self.rounds, place, run_id).chains(self.round - 1)
+            self._retry_of = RoundJobs(context, client, self.rounds, place, retried).retry_of
         if not chains and run_id:
             raise ConfigurationError(
                 f"Run {run_id} of this DAG has no job whose rows could be sent again. Nothing was submitted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -12,14 +12,16 @@ from airflow.sdk import DagRunState, TaskInstanceState
 from vertex_batch.errors import StillRunningError, TransientError
 from vertex_batch.lifecycle.cancelling import request_cancel
 from vertex_batch.lifecycle.finding import find_group_jobs
-from vertex_batch.lifecycle.identity import attempt_key, map_index_of
+from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.lifecycle.ownership import have_ended
 from vertex_batch.log import Log
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.choices import earlier_run
 from vertex_batch.tasks.context import find_run, identity, pulled
+from vertex_batch.tasks.delivery_order import TO_COME
+from vertex_batch.tasks.submitted import SubmittedJobs
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL, RETRY_OF_LABEL
+from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL, RETRY_OF_LABEL
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
@@ -83,14 +85,22 @@ def check_rows_are_free(context: Context, target: str, group: str) -> None:
 
 
 def cancel_rounds(
-    context: Context, client: BatchClient, place: Place, task_ids: Sequence[str], log: Log
+    context: Context,
+    client: BatchClient,
+    place: Place,
+    task_ids: Sequence[str],
+    log: Log,
+    *,
+    cancel: Callable[[BatchClient, JobId], object] = request_cancel,
 ) -> None:
     """Cancel jobs of rounds that were cleared together with the job whose rows they send again.
 
     Call this before that job is created again. Otherwise they would run, and be paid for, until their own
     tasks begin, which is after that job has ended.
 
+    :param place: where to look if the tasks have not said where they submitted.
     :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.
+    :param cancel: cancels one job.
     """
     if not task_ids:
         return
@@ -98,23 +108,31 @@ def cancel_rounds(
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
     for task_id in task_ids:
         of_task = [state for name, state in states.items() if name.rpartition("_")[0] == task_id]
-        if not of_task or any(state not in {None, TaskInstanceState.REMOVED} for state in of_task):
+        if not of_task or not {*of_task} <= {*TO_COME, TaskInstanceState.REMOVED}:
             continue
-        for job in find_group_jobs(client, place, replace(identity(context), task_id=task_id).group_key):
-            if not job.state.is_terminal:
-                log.info("Cancelling job %s: its rows are submitted again with all others", job.job_id)
-                request_cancel(client, JobId(*place, job.job_id))
+        jobs = SubmittedJobs(context, client, [task_id], log, every_index=True)
+        jobs.find(lambda: place)
+        for job in jobs.active:
+            log.info("Cancelling job %s: a task before it was cleared, and sends its rows again", job)
+            cancel(client, job.id)
 
 
 class RoundJobs:
     """Finds the jobs of a run's rounds by their labels.
 
+    :param place: where jobs are submitted now. Those of earlier runs may be elsewhere.
     :param run_id: of an earlier run of the DAG, whose rows a person sends again; None: of the present one.
     """
 
     def __init__(
-        self, context: Context, client: BatchClient, tasks: RoundTasks, run_id: str | None = None
+        self,
+        context: Context,
+        client: BatchClient,
+        tasks: RoundTasks,
+        place: Place,
+        run_id: str | None = None,
     ) -> None:
+        self._place = place
         self._ti = context["ti"]
         self._client, self._tasks = client, tasks
         self._who = identity(context)
@@ -135,9 +153,8 @@ class RoundJobs:
         :raises StillRunningError: a job has not ended.
         """
         chains = list(self._chains(self._tasks.of(number)))
-        later = [
-            job for place in sorted({chain.place for chain in chains}) for job in self._later(place, number)
-        ]
+        places = {chain.place for chain in chains} | {self._place}
+        later = [job for place in sorted(places) for job in self._later(place, number)]
         return [replace(chain, later=tuple(_newer_than(chain, later))) for chain in chains]
 
     def _later(self, place: Place, number: int) -> list[BatchPredictionJob]:
@@ -190,15 +207,9 @@ def _chain_of(reference: JobReference, listed: Sequence[BatchPredictionJob]) -> 
     first = next((job for job in listed if job.job_id == reference.job_id), None)
     if first is None:
         return []
-    key = first.labels.get(IDEMPOTENCY_KEY_LABEL, "")
-    keys = {attempt_key(key, number) for number in range(1, _MOST_ATTEMPTS)}
-    again = [
-        job
-        for job in listed
-        if ATTEMPT_LABEL in job.labels
-        and job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys
-        and map_index_of(job.labels) == reference.map_index
-    ]
+    # Not the key of the first one: a cleared task may have adopted it, and has a new key.
+    keys = {attempt_key(reference.job_key, number) for number in range(1, _MOST_ATTEMPTS)}
+    again = [job for job in listed if job.labels.get(IDEMPOTENCY_KEY_LABEL) in keys]
     return [first, *sorted(again, key=_CREATED_AT)]
 
 

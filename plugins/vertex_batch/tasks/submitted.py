@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vertex_batch.errors import ConfigurationError
-from vertex_batch.hooks.litellm import LiteLLMHook
+from vertex_batch.errors import ConfigurationError, NotFoundError
 from vertex_batch.lifecycle.finding import find_group_jobs, find_jobs, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, map_index_of
 from vertex_batch.log import Log
-from vertex_batch.tasks.context import INTENT_XCOM, find_place, identity, look_policy, pulled
+from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy, pulled
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import IDEMPOTENCY_KEY_LABEL
-from vertex_batch.vertex.names import JobId, Place
+from vertex_batch.vertex.names import Place
 from vertex_batch.vertex.resource import BatchPredictionJob, JobReference
 
 if TYPE_CHECKING:
@@ -31,20 +31,31 @@ class SubmittedJobs:
 
     :param task_ids: the submit task, and the tasks that may submit again for it. A job always belongs to the
         map index of the submit task.
-    :ivar active: those that had not ended when `find` listed them, except adopted ones that must not be
+    :param every_index: get those of all map indices in any case.
+    :ivar active: those that had not ended when `find` read them, except adopted ones that must not be
         cancelled.
     """
 
-    def __init__(self, context: Context, client: BatchClient, task_ids: Sequence[str], log: Log) -> None:
+    def __init__(
+        self,
+        context: Context,
+        client: BatchClient,
+        task_ids: Sequence[str],
+        log: Log,
+        *,
+        every_index: bool = False,
+    ) -> None:
         self._ti = context["ti"]
         self._client, self._task_ids, self._log = client, task_ids, log
-        self._submitter = replace(identity(context), task_id=task_ids[0])
-        self.active: list[JobId] = []
+        who = replace(identity(context), task_id=task_ids[0])
+        self._submitter = replace(who, map_index=_NOT_MAPPED) if every_index else who
+        self.active: list[JobReference] = []
 
-    def find(
-        self, hook: LiteLLMHook, project: str | None, location: str | None, consequence: str
-    ) -> list[JobReference]:
-        """List them. If a crashed task may have submitted a job, search until it is found or ruled out."""
+    def find(self, place: Callable[[], Place]) -> list[JobReference]:
+        """List them. If a crashed task may have submitted a job, search until it is found or ruled out.
+
+        :param place: where to look if no task has said where it submitted.
+        """
         found = {str(reference): reference for reference in self._returned()}
         intents = list(self._intents())
         places = {Place(reference.project, reference.location) for reference in found.values()}
@@ -52,13 +63,21 @@ class SubmittedJobs:
         for intent in intents:
             if reference := self._intended(intent):
                 found.setdefault(str(reference), reference)
-        for place in sorted(places) or [find_place(hook, project, location, consequence)]:
-            for job in self._listed(place):
-                reference = _reference(place, job)
-                known = found.setdefault(str(reference), reference)
-                if known.may_cancel and not job.state.is_terminal:
-                    self.active.append(known.id)
+        listed: set[str] = set()
+        for each in sorted(places) or [place()]:
+            for job in self._listed(each):
+                reference = _reference(each, job)
+                listed.add(str(reference))
+                self._see(found.setdefault(str(reference), reference), job)
+        for name in sorted(found.keys() - listed):  # the list may show it later
+            if found[name].may_cancel:
+                with suppress(NotFoundError):
+                    self._see(found[name], self._client.get(*found[name].id))
         return list(found.values())
+
+    def _see(self, reference: JobReference, job: BatchPredictionJob) -> None:
+        if reference.may_cancel and not job.state.is_terminal:
+            self.active.append(reference)
 
     def _returned(self) -> Iterator[JobReference]:
         for value in pulled(self._ti, self._task_ids[0]):

@@ -318,6 +318,19 @@ def test_a_job_of_the_task_before_it_was_mapped_is_cancelled(vertex, night, clea
     assert states(vertex, [job]) == ["CANCELLED"]
 
 
+@pytest.mark.parametrize("lag", [0, 3600])
+def test_a_job_in_the_location_that_the_spec_had_is_cancelled(vertex, night, clear, lag):
+    """Also if the list does not show it yet."""
+    vertex.admin.add_scenario(HELD)
+    vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(2))
+    (job,) = night.submit_all(night.plan())
+    clear()
+    vertex.admin.set_settings(list_lag_seconds=lag)
+
+    night.plan(location="europe-west4")
+    assert states(vertex, [job]) == ["CANCELLED"]
+
+
 def test_shards_that_are_the_same_after_a_clear_are_adopted(vertex, night, clear):
     vertex.admin.add_scenario(HELD)
     vertex.gcs.put(f"{night.folder}/in/a.jsonl", rows(4))

@@ -57,6 +57,8 @@ class Run:
         self.first_run = context["ti"].run_id
         self.resubmits = 0
         self.inputs = f"{folder}/in.jsonl"
+        self.location: str | None = None
+        self.ours = Match(labels={"airflow_dag": "nightly"})
 
     def turn_to(self, task_id: str, index: int = -1) -> None:
         """Make the context that of another task."""
@@ -73,6 +75,11 @@ class Run:
             ti.other_runs[self.first_run] = dict(ti.xcoms)
         self.context["ti"] = replace(ti, run_id=f"manual__{next(_FOLDERS)}", xcoms={})
         self.stores.clear()
+
+    def clear(self, *task_ids: str, **states: str | None) -> None:
+        """A person clears tasks of this run, or it has tasks in these states."""
+        self.context["ti"].max_tries += 4
+        self.context["ti"].states = {**dict.fromkeys(task_ids), **states}
 
     def put(self, count: int) -> None:
         lines = "".join(f"{json.dumps(row(number))}\n" for number in range(count))
@@ -92,6 +99,7 @@ class Run:
                 model="gemini-3.8-flash",
                 inputs=self.inputs,
                 output_uri=f"{self.folder}/out/",
+                location=self.location,
                 **arguments,
             )
         task.round_task_ids = () if part else TASKS.retries
@@ -110,19 +118,22 @@ class Run:
         ).execute(self.context)
         self.context["ti"].xcom_push("return_value", waited)
 
-    def start_job(self, task_id: str, part: dict[str, Any]) -> None:
-        """Submit a part without waiting for its job."""
-        self.turn_to(task_id, 0)
+    def start_job(self, task_id: str, part: dict[str, Any] | None = None, index: int = 0) -> None:
+        """Submit a part, or the whole input, without waiting for its job."""
+        self.turn_to(task_id, index if part else -1)
+        arguments: dict[str, Any] = {"part": part} if part else {}
         with DAG("nightly", schedule=None):
             task = SubmitBatchPredictionJobOperator(
                 task_id=task_id,
-                model="gemini-2.5-flash",
-                inputs="-",
+                model="gemini-3.8-flash",
+                inputs=self.inputs,
                 output_uri=f"{self.folder}/out/",
-                part=part,
+                location=self.location,
+                **arguments,
             )
+        task.round_task_ids = () if part else TASKS.retries
         task.render_template_fields(self.context)
-        task.execute(self.context)
+        self.context["ti"].xcom_push("return_value", task.execute(self.context))
 
     def prepare(self, number: int = 1, **changes: Any) -> list[dict[str, Any]]:
         self.turn_to(f"retry_{number}.prepare")
@@ -136,6 +147,7 @@ class Run:
                     "key": "id",
                     "model": "gemini-3.8-flash",
                     "output_uri": f"{self.folder}/out/",
+                    "location": self.location,
                     **changes,
                 }
             )
@@ -188,7 +200,7 @@ class Run:
 
     def answered(self) -> list[str]:
         """The ids of all answered rows of all outputs: what was paid for."""
-        jobs = self.vertex.admin.jobs(Match(labels={"airflow_dag": "nightly"}))
+        jobs = self.vertex.admin.jobs(self.ours)
         found = []
         for job in jobs:
             for name in self.vertex.gcs.list(f"{job.output_directory}/") if job.output_directory else ():
@@ -623,3 +635,80 @@ def test_rows_that_were_added_after_the_job_are_neither_sent_nor_counted(run, mo
     run.round(1)
     delivered = run.deliver()
     assert (delivered["input_rows"], delivered["delivered"], delivered["added_objects"]) == (4, 4, 1)
+
+
+def test_a_job_that_a_cleared_task_has_adopted_keeps_the_job_that_resumed_it(run):
+    """A person clears the submit task while its job runs, which then fails and is resumed."""
+    run.put(10)
+    run.resubmits = 1
+    fails = [RowRule(contains="row 2.", fails=9, code=503)]
+    lives = Scenario(timeline=QUICK, mix={}, rows=fails, output=Output(order=Order.INPUT))
+    held = [Step(state="RUNNING", seconds=None)]
+    run.vertex.admin.clear_scenarios()
+    run.vertex.admin.add_scenario(structs.replace(lives, times=1, timeline=held, finished=0.5, **DEATH))
+    run.vertex.admin.add_scenario(lives)
+    run.start_job("submit")
+    run.clear()
+    run.start_job("submit")  # adopts it
+    (adopted,) = run.vertex.admin.wait_for_jobs(run.ours, state="RUNNING")
+    run.vertex.admin.release_job(adopted.id)
+    run.submit()
+    assert len(run.vertex.admin.jobs(run.ours)) == 2
+    assert run.ids(run.prepare(1)) == ["r2"]
+    run.begin_retry_of_this_run()
+    assert run.ids(run.prepare(1)) == ["r2"]
+
+
+def test_a_cleared_round_ends_the_job_of_a_later_round_that_runs_its_rows(run):
+    """A person clears the first round while the second one runs."""
+    run.put(6)
+    run.script(rows=[RowRule(contains=f"row {n}.", fails=n, code=503) for n in (1, 2)])
+    run.submit()
+    run.send(1, run.prepare(1))
+    second = run.prepare(2)
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.start_job("retry_2.submit", second[0])
+    run.clear("retry_1.submit_0", "retry_2.submit_0")
+    assert run.ids(run.prepare(1)) == ["r2"]
+    assert run.vertex.admin.jobs()[-1].state == "CANCELLED"
+
+
+@pytest.mark.parametrize("state", [None, "up_for_retry", "success"])
+def test_a_cleared_round_ends_its_own_jobs_first_however_many_it_has_then(run, state):
+    """Its first job is done, so only the rows of the second one are left, which becomes the first one."""
+    run.put(6)
+    run.script(finished=0, **DEATH)
+    run.submit()
+    parts = run.prepare(1, max_rows=3)
+    run.script()
+    run.submit("retry_1.submit", 0, parts[0])
+    run.script(timeline=[Step(state="PENDING", seconds=None)])
+    run.start_job("retry_1.submit", parts[1], 1)
+    run.clear("retry_1.submit_0", **{"retry_1.submit_1": state})
+    assert run.ids(run.prepare(1, max_rows=3)) == ["r3", "r4", "r5"]
+    # A task that was not cleared still waits for it.
+    assert run.vertex.admin.jobs()[-1].state == ("PENDING" if state == "success" else "CANCELLED")
+
+
+def test_what_other_runs_have_answered_in_another_location_is_not_sent_again(run):
+    run.put(4)
+    run.script(rows=[RowRule(contains="row 2.", fails=1, code=503)])
+    run.submit()
+    run.location = "europe-west4"  # a person moves the spec out of a full region
+    run.begin_retry_of_this_run()
+    run.send(1, run.prepare(1))
+    assert "/europe-west4/" in run.vertex.admin.jobs()[-1].name
+    run.begin_retry_of_this_run()
+    assert run.prepare(1) == []
+
+
+def test_a_job_of_a_round_ends_in_the_location_that_its_spec_had(run):
+    """Also if the list does not show it yet."""
+    start_a_round(run)
+    of_round = run.vertex.admin.jobs()[-1].id
+    run.vertex.admin.set_settings(list_lag_seconds=3600)
+    run.script()
+    run.location = "europe-west4"
+    run.clear("retry_1.submit_0")
+    run.start_job("submit")
+    assert run.vertex.admin.job(of_round).cancel_calls
