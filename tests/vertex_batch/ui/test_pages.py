@@ -68,7 +68,7 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
 
 
 def test_an_unknown_cost_is_not_zero_dollars(pages):
-    pages.record(item(None), bill={"rows": RowCounts(ok=10)})
+    pages.record(item(None, model="gemini-9-ultra"), bill={"rows": RowCounts(ok=10)})
     text = words(pages.get("/").text)
     assert "1 job since yesterday, without a known cost; 0 % of 10 rows failed." in text
     assert "This month unknown Cost per 1,000 rows unknown" in text
