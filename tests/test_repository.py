@@ -14,6 +14,7 @@ import vertex_batch
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-proxy.txt", "local/uv.txt"]
 
+
 @cache
 def files() -> list[Path]:
     """All files that are, or would be, under version control."""

@@ -10,7 +10,7 @@ from itertools import islice
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import ask, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.lifecycle.cancelling import cancel_all
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
 from vertex_batch.vertex.names import JobId, parse_job_name
 from vertex_batch.vertex.resource import STATE_PREFIX, BatchPredictionJob, JobState, label_value
@@ -109,15 +109,13 @@ def run_cancel(options: Namespace) -> int:
     if not options.yes and not _confirmed(len(wanted)):
         say("Nothing was cancelled.")
         return 1
-    ended = []
-    for job_id in wanted:
-        with logs_aside(), reach.client(options.connection) as client:
-            job = cancel_and_confirm(client, job_id)
-        ended.append(job)
+    with logs_aside(), reach.client(options.connection) as client:
+        ended = cancel_all(client, wanted)
+    for job_id, job in ended.items():
         late = " before it could be cancelled; nothing was cancelled, and its finished rows are billed"
         say(f"Job {job_id} ended as {job.state}{'' if job.state is JobState.CANCELLED else late}")
     if options.json:
-        print_json({"jobs": [_as_data(job) for job in ended]})
+        print_json({"jobs": [_as_data(job) for job in ended.values()]})
     return 0
 
 

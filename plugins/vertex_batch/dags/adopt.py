@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
+from vertex_batch.dags.operations import PLACE, RETRIES, operations_dag, place_fields
 from vertex_batch.operators import AdoptBatchPredictionJobOperator, AggregateTokenUsageOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import prices_folder, specs_folder
@@ -47,9 +46,8 @@ def adopt_dag(file: str) -> DAG:
         "cancel_with_run": Param(False, type="boolean", title="Cancel with the run"),
         "connection": connection_field(),
     }
-    retries = {"retries": 3, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": 2.0}
     description = "Adopt a job created outside Airflow, and record its cost"
-    with operations_dag("adopt", description, DOC, form, default_args=retries) as dag:
+    with operations_dag("adopt", description, DOC, form, default_args=RETRIES) as dag:
         adopt = AdoptBatchPredictionJobOperator(
             task_id="adopt",
             pre_execute=refuse_unknown_params,

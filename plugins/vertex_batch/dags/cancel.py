@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
+from vertex_batch.dags.operations import PLACE, RETRIES, operations_dag, place_fields
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.forms import (
     CONNECTION,
@@ -47,7 +47,8 @@ def cancel_dag() -> DAG:
         **place_fields("the connection's"),
         "connection": connection_field(),
     }
-    with operations_dag("cancel", "Cancel batch prediction jobs by id or label", DOC, form) as dag:
+    description = "Cancel batch prediction jobs by id or label"
+    with operations_dag("cancel", description, DOC, form, default_args=RETRIES) as dag:
         CancelFromFormOperator(
             task_id="cancel",
             pre_execute=refuse_unknown_params,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param
@@ -12,6 +12,12 @@ from vertex_batch.tasks.forms import text_field
 
 PLACE: dict[str, Any] = {"project": "{{ params.project or '' }}", "location": "{{ params.location or '' }}"}
 """The values of `place_fields`."""
+RETRIES: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2.0,
+}
+"""For tasks that may be repeated at no cost."""
 
 
 def place_fields(default: str) -> dict[str, Param]:

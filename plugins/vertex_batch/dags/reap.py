@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 
 from vertex_batch.billing.spec_settings import BillSettings, bill_settings
-from vertex_batch.dags.operations import PLACE, operations_dag, place_fields
+from vertex_batch.dags.operations import PLACE, RETRIES, operations_dag, place_fields
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.specs import job_places, specs_folder
 from vertex_batch.tasks.forms import CONNECTION, connection_field, refuse_unknown_params
@@ -48,7 +48,7 @@ def reap_dag(file: str) -> DAG:
         "connection": connection_field(),
     }
     description = "Find batch prediction jobs that no task waits for"
-    with operations_dag("reap", description, DOC, form, cron="17 * * * *") as dag:
+    with operations_dag("reap", description, DOC, form, cron="17 * * * *", default_args=RETRIES) as dag:
         ReapBatchPredictionJobsOperator(
             task_id="reap",
             pre_execute=refuse_unknown_params,

@@ -1,12 +1,19 @@
-"""Cancel a job and wait for its end. A cancel is a request; a job has ended once its state is terminal."""
+"""Cancel jobs and wait for their ends. A cancel is a request; a job has ended once its state is terminal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
-from vertex_batch.errors import CancelNotConfirmedError, FailedPreconditionError
+from vertex_batch.errors import (
+    CancelNotConfirmedError,
+    FailedPreconditionError,
+    NotFoundError,
+    PermanentError,
+    VertexBatchError,
+)
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.log import Log
 from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
@@ -33,16 +40,67 @@ def cancel_and_confirm(
     :raises NotFoundError: the job does not exist.
     """
     request_cancel(client, job_id)
-    waited = 0.0
-    while True:
-        job = client.get(*job_id)
-        if job.state.is_terminal:
-            return job
-        if waited >= confirm_seconds:
-            raise CancelNotConfirmedError(job=str(job_id), state=job.raw_state, waited_seconds=waited)
-        pause = min(max(waited, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-        sleep(pause)
-        waited += pause
+    return _Waiting(client, confirm_seconds, sleep).end_of(job_id)
+
+
+def cancel_all(
+    client: BatchClient,
+    job_ids: Iterable[JobId],
+    *,
+    confirm_seconds: float | None = DEFAULT_CONFIRM_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[JobId, BatchPredictionJob]:
+    """Request the cancels of all jobs, then poll until all have ended.
+
+    A job that cannot be cancelled, or does not end, keeps no other running.
+
+    :param job_ids: each is read right before its cancel is requested.
+    :param confirm_seconds: how long after the requests all of them may take to end; None: do not wait.
+    :returns: how each job ended; none if they were not waited for. A job that was deleted is left out.
+    :raises VertexBatchError: what went wrong with a job, after all have been tried; what a retry may mend
+        comes first.
+    """
+    requested: list[JobId] = []
+    errors: list[VertexBatchError] = []
+    for job_id in job_ids:
+        try:
+            request_cancel(client, job_id)
+            requested.append(job_id)
+        except NotFoundError:
+            continue
+        except VertexBatchError as error:
+            errors.append(error)
+    ended: dict[JobId, BatchPredictionJob] = {}
+    waiting = _Waiting(client, confirm_seconds or 0.0, sleep)
+    for job_id in requested if confirm_seconds is not None else ():
+        try:
+            ended[job_id] = waiting.end_of(job_id)
+        except NotFoundError:
+            continue
+        except VertexBatchError as error:
+            errors.append(error)
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, PermanentError))
+    return ended
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Waits for the ends of jobs whose cancels were requested together."""
+
+    client: BatchClient
+    confirm_seconds: float
+    sleep: Callable[[float], None]
+    waited: float = 0.0
+
+    def end_of(self, job_id: JobId) -> BatchPredictionJob:
+        while not (job := self.client.get(*job_id)).state.is_terminal:
+            if self.waited >= self.confirm_seconds:
+                raise CancelNotConfirmedError(str(job_id), job.raw_state, self.waited)
+            pause = min(max(self.waited, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+            self.sleep(pause)
+            self.waited += pause
+        return job
 
 
 def request_cancel(client: BatchClient, job_id: JobId) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from vertex_batch.errors import PermanentError, VertexBatchError
-from vertex_batch.lifecycle.cancelling import cancel_and_confirm, request_cancel
+from vertex_batch.lifecycle.cancelling import cancel_all, cancel_and_confirm, request_cancel
 from vertex_batch.lifecycle.finding import (
     LookPolicy,
     find_group_jobs,
@@ -225,11 +225,15 @@ class Submitter:
         """Cancel what the task has submitted to other projects and locations: no task waits for it."""
         if stored and stored.is_in_doubt and stored.place in wanted.elsewhere:
             look_for_lost_job(self._client, stored, self._policy, sleep=self._sleep, now=self._now)
-        for place in wanted.elsewhere:
-            for job in find(place):
-                if not job.state.is_terminal:
-                    self._log.info("Cancelling job %s in %s/%s: its task has moved", job.job_id, *place)
-                    cancel_and_confirm(self._client, JobId(*place, job.job_id), sleep=self._sleep)
+        left = [
+            JobId(*place, job.job_id)
+            for place in wanted.elsewhere
+            for job in find(place)
+            if not job.state.is_terminal
+        ]
+        for job_id in left:
+            self._log.info("Cancelling job %s: its task has moved", job_id)
+        cancel_all(self._client, left, sleep=self._sleep)
 
     def _check_quickly(self, looked_at: datetime) -> bool:
         """Call `before_intent`; return whether it was quick enough for the earlier search to be valid."""

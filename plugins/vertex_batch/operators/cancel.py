@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm, request_cancel
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
 from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import find_place, named_job
 from vertex_batch.tasks.outcome import explained
@@ -88,12 +88,19 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         hook = LiteLLMHook(self.litellm_conn_id)
-        with explained(context, self.log):
-            with hook.client() as client:
-                cancelled = [self._cancel(client, *target) for target in self._targets(context, client, hook)]
-            if not cancelled:
+        with explained(context, self.log), hook.client() as client:
+            active = dict(self._targets(context, client, hook))
+            if not active:
                 raise AirflowSkipException("Found no active job of this run to cancel.")
-        return cancelled
+            self.log.info("Cancelling %d jobs: %s", len(active), ", ".join(map(str, active)))
+            seconds = self.confirm_seconds if self.confirm else None
+            active |= cancel_all(client, active, confirm_seconds=seconds)
+        for job_id, job in active.items():
+            self.log.info("Job %s is now %s", job_id, job.state)
+        return [
+            {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}
+            for job in active.values()
+        ]
 
     def _targets(
         self, context: Context, client: BatchClient, hook: LiteLLMHook
@@ -142,11 +149,3 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
             yield job_id, client.get(*job_id)
         except NotFoundError:
             self.log.warning("Job %s does not exist; nothing to cancel", job_id)
-
-    def _cancel(self, client: BatchClient, job_id: JobId, job: BatchPredictionJob) -> dict[str, object]:
-        if self.confirm:
-            job = cancel_and_confirm(client, job_id, confirm_seconds=self.confirm_seconds)
-        else:
-            request_cancel(client, job_id)
-        self.log.info("Requested cancellation of job %s, which is now %s", job.job_id, job.state)
-        return {"job_id": job.job_id, "display_name": job.display_name, "state": job.raw_state}

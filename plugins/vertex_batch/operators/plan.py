@@ -19,7 +19,7 @@ from vertex_batch.inputs import (
     plan_of,
 )
 from vertex_batch.inputs.preparation import DEFAULT_MAX_SHARDS, InputPreparer, SampleRequest
-from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.lifecycle.cancelling import cancel_all
 from vertex_batch.operators.base import StagingOperator, patterns
 from vertex_batch.preflight import Mode, RowRules
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
@@ -102,10 +102,14 @@ class PlanInputsOperator(StagingOperator):
             jobs = SubmittedJobs(context, client, [self.submit_task_id], self.log)
             jobs.find(lambda: place)
             plan, warnings = self._look(context)
-            for job in jobs.active:
-                if job.id.place != place or not 0 <= job.map_index < len(plan.parts):
-                    self.log.info("Cancelling job %s: the new input plan does not use it", job)
-                    cancel_and_confirm(client, job.id)
+            unused = [
+                job.id
+                for job in jobs.active
+                if job.id.place != place or not 0 <= job.map_index < len(plan.parts)
+            ]
+            for job_id in unused:
+                self.log.info("Cancelling job %s: the new input plan does not use it", job_id)
+            cancel_all(client, unused)
         kept = {"epoch": epoch, **plan.to_dict(), **({"warnings": warnings} if warnings else {})}
         store.set(PLAN_STORE_KEY, kept, retention=NEVER_EXPIRE)
         self._note(context, warnings)

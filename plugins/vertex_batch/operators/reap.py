@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
-from vertex_batch.errors import NotFoundError, PermanentError, VertexBatchError
+from vertex_batch.errors import PermanentError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
-from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_and_confirm
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
 from vertex_batch.lifecycle.identity import deployment_label
 from vertex_batch.lifecycle.ownership import (
     TIME_TO_NOTICE,
@@ -29,7 +29,7 @@ from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
 from vertex_batch.vertex.labels import DAG_LABEL, DEPLOYMENT_LABEL, RUN_LABEL
 from vertex_batch.vertex.names import JobId, Place
-from vertex_batch.vertex.resource import DELETED, HAS_NOT_ENDED, BatchPredictionJob
+from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -132,14 +132,26 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
     def _reap(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, object]]:
         active = list(_ours(client, place, HAS_NOT_ENDED))
         self.log.info("%d active jobs of this Airflow in %s/%s", len(active), *place)
-        owner_of, found = find_owners(), []
-        for job in active:
-            owner = owner_of(job).ownership
-            if owner is Ownership.ORPHAN and self.action == CANCEL:
-                owner = find_owners()(job).ownership
-            if owner is not Ownership.WAITED_FOR:
-                found.append(self._act(client, place, job, owner))
-        return found
+        owner_of = find_owners()
+        owners = {job.job_id: owner_of(job).ownership for job in active}
+
+        def still_over() -> Iterator[JobId]:
+            """Ask again before each cancel: a person may have cleared the run meanwhile."""
+            for job in active:
+                if owners[job.job_id] is Ownership.ORPHAN:
+                    owners[job.job_id] = find_owners()(job).ownership
+                if owners[job.job_id] is Ownership.ORPHAN:
+                    self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, _run(job))
+                    yield JobId(*place, job.job_id)
+
+        ended: dict[JobId, BatchPredictionJob] = {}
+        if self.action == CANCEL:
+            ended = cancel_all(client, still_over(), confirm_seconds=self.confirm_seconds)
+        return [
+            self._report(job, owners[job.job_id], ended.get(JobId(*place, job.job_id)))
+            for job in active
+            if owners[job.job_id] is not Ownership.WAITED_FOR
+        ]
 
     def _record(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, object]]:
         """Record jobs that ended without a bill.
@@ -170,24 +182,16 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
             raise unbilled.errors[0]
         return [_recorded(each, bills) for each in ended if each.job.job_id in bills]
 
-    def _act(
-        self, client: BatchClient, place: Place, job: BatchPredictionJob, owner: Ownership
+    def _report(
+        self, job: BatchPredictionJob, owner: Ownership, end: BatchPredictionJob | None
     ) -> dict[str, object]:
-        state = job.raw_state
         run = _run(job)
-        if owner is Ownership.ORPHAN and self.action == CANCEL:
-            self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, run)
-            try:
-                job = cancel_and_confirm(
-                    client, JobId(*place, job.job_id), confirm_seconds=self.confirm_seconds
-                )
-                state = job.raw_state
-            except NotFoundError:
-                state = DELETED
+        if end:
+            self.log.info("Job %s of %s ended as %s", job.job_id, run, end.state)
         else:
             why = "its run is over" if owner is Ownership.ORPHAN else "Airflow does not know its run"
-            self.log.warning("Job %s of %s is %s and costs money: %s", job.job_id, run, state, why)
-        return {"job_id": job.job_id, "run": run, "owner": owner.value, "state": state}
+            self.log.warning("Job %s of %s is %s and costs money: %s", job.job_id, run, job.raw_state, why)
+        return {"job_id": job.job_id, "run": run, "owner": owner.value, "state": (end or job).raw_state}
 
 
 def _owner_finder(context: Context) -> OwnerOf:

@@ -14,7 +14,6 @@ from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
 from vertex_batch.inputs import InputPart, PartKind
-from vertex_batch.lifecycle.cancelling import cancel_and_confirm
 from vertex_batch.operators.base import StagingOperator
 from vertex_batch.tasks.choices import is_dry_run, retried_run, skip_unless_chosen
 from vertex_batch.tasks.context import find_place
@@ -97,7 +96,7 @@ class PrepareRetryOperator(StagingOperator):
         with hook.client() as client:
             # What they have answered is left out below, so they have to end first.
             cleared = self.rounds.retries[self.round - 1 :]
-            cancel_rounds(context, client, place, cleared, self.log, cancel=cancel_and_confirm)
+            cancel_rounds(context, client, place, cleared, self.log, confirm=True)
             chains = RoundJobs(context, client, self.rounds, place, run_id).chains(self.round - 1)
             self._retry_of = RoundJobs(context, client, self.rounds, place, retried).retry_of
         if not chains and run_id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import DagRunState, TaskInstanceState
 
 from vertex_batch.errors import StillRunningError, TransientError
-from vertex_batch.lifecycle.cancelling import request_cancel
+from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.lifecycle.ownership import have_ended
@@ -91,7 +91,7 @@ def cancel_rounds(
     task_ids: Sequence[str],
     log: Log,
     *,
-    cancel: Callable[[BatchClient, JobId], object] = request_cancel,
+    confirm: bool = False,
 ) -> None:
     """Cancel jobs of rounds that were cleared together with the job whose rows they send again.
 
@@ -100,12 +100,13 @@ def cancel_rounds(
 
     :param place: where to look if the tasks have not said where they submitted.
     :param task_ids: the tasks that submit the rounds. One that was not cleared waits for its job.
-    :param cancel: cancels one job.
+    :param confirm: wait until they have ended.
     """
     if not task_ids:
         return
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id) or {}
+    active: list[JobId] = []
     for task_id in task_ids:
         of_task = [state for name, state in states.items() if name.rpartition("_")[0] == task_id]
         if not of_task or not {*of_task} <= {*TO_COME, TaskInstanceState.REMOVED}:
@@ -114,7 +115,8 @@ def cancel_rounds(
         jobs.find(lambda: place)
         for job in jobs.active:
             log.info("Cancelling job %s: a task before it was cleared, and sends its rows again", job)
-            cancel(client, job.id)
+            active.append(job.id)
+    cancel_all(client, active, confirm_seconds=DEFAULT_CONFIRM_SECONDS if confirm else None)
 
 
 class RoundJobs:

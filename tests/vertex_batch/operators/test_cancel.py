@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from local.emulator.admin import Cancel, Operation, Scenario, Step
+from local.emulator.admin import Cancel, Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import LOCATION, PROJECT, ROW, a_request
+from vertex_batch.errors import CancelNotConfirmedError
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
@@ -89,6 +90,28 @@ def test_cancels_by_ids_and_leaves_others_alone(vertex, context):
     CancelBatchPredictionJobOperator(task_id="cancel", job_ids=f"{wanted.job_id}, 12345").execute(context)
     states = {job.id: job.state for job in vertex.admin.jobs()}
     assert states == {wanted.job_id: "CANCELLED", other.job_id: "PENDING"}
+
+
+def test_a_job_that_does_not_end_keeps_no_other_running(vertex, context):
+    vertex.admin.clear_scenarios()
+    waits = [Step(state="PENDING", seconds=None)]
+    vertex.admin.add_scenario(Scenario(timeline=waits, cancel=Cancel(seconds=None), times=1))
+    vertex.admin.add_scenario(Scenario(timeline=waits, cancel=Cancel(seconds=0)))
+    first, *others = (submit(vertex) for _ in range(3))
+    ids = [each.job_id for each in (first, *others)]
+    task = CancelBatchPredictionJobOperator(task_id="cancel", job_ids=ids, confirm_seconds=0)
+    with pytest.raises(CancelNotConfirmedError, match=first.job_id):
+        task.execute(context)
+    states = {job.id: job.state for job in vertex.admin.jobs()}
+    assert states == {first.job_id: "CANCELLING", **{each.job_id: "CANCELLED" for each in others}}
+
+
+def test_a_cancel_that_is_refused_keeps_no_other_running(vertex, context):
+    ids = [submit(vertex).job_id for _ in range(3)]
+    vertex.admin.add_fault(Fault(op=Operation.CANCEL, kind=FaultKind.STATUS, status=403))
+    with pytest.raises(AirflowFailException, match=ids[0]):
+        CancelBatchPredictionJobOperator(task_id="cancel", job_ids=ids).execute(context)
+    assert [job.state for job in vertex.admin.jobs()] == ["PENDING", "CANCELLED", "CANCELLED"]
 
 
 @pytest.mark.parametrize("form", ["console_url", "resource_name", "__str__"])

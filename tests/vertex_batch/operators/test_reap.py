@@ -9,10 +9,11 @@ from decimal import Decimal
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
+from local.emulator.admin import Cancel, Fault, FaultKind, Match, Operation, Scenario, Step
 from tests.builders import a_request
 from vertex_batch.billing.spec_settings import BillSettings
 from vertex_batch.costs import CostTable
+from vertex_batch.errors import CancelNotConfirmedError
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.operators import ReapBatchPredictionJobsOperator
 from vertex_batch.tasks.context import deployment
@@ -79,6 +80,28 @@ def test_a_run_that_is_cleared_while_another_job_is_cancelled_keeps_its_job(vert
     made = {name: job_of(vertex, name) for name in runs}
     reap(context, action="cancel")
     assert len(cancelled(vertex)) == 1
+
+
+def test_a_job_that_does_not_end_keeps_no_other_running(vertex, context, monkeypatch):
+    over = {"submit": "success", "wait": "failed"}
+    monkeypatch.setattr(context["ti"], "get_task_states", lambda dag_id: {"one": over, "two": over})
+    ends = {"two": Cancel(seconds=0), "one": Cancel(seconds=None)}  # the newest is listed first
+    vertex.admin.clear_scenarios()
+    for run_id, cancel in ends.items():
+        vertex.admin.add_scenario(
+            Scenario(
+                timeline=[Step(state="RUNNING", seconds=None)],
+                cancel=cancel,
+                match=Match(labels={"airflow_run": run_id}),
+            )
+        )
+        job_of(vertex, run_id)
+    with pytest.raises(CancelNotConfirmedError):
+        reap(context, action="cancel", confirm_seconds=0)
+    assert {job.labels["airflow_run"]: job.state for job in vertex.admin.jobs()} == {
+        "one": "CANCELLING",
+        "two": "CANCELLED",
+    }
 
 
 def test_an_action_that_does_not_exist_is_refused(vertex, context, jobs):
