@@ -58,12 +58,9 @@ class Unrecognized:
     reason: str
 
 
-def stated_failure(status: object, error: object) -> Failed | None:
-    """The failure that a row reports: a status that is not OK, or an error beside the response."""
-    if not status and not error:
-        return None
-    said = next((word for word in (status, error) if word and not _is_ok(word)), None)
-    return Failed(status_reason(said)) if said else None
+def stated_failure(status: object) -> Failed | None:
+    """The failure that a row's status reports, or its error; None if that is empty or OK."""
+    return Failed(status_reason(status)) if status and not _is_ok(status) else None
 
 
 def _is_ok(status: object) -> bool:

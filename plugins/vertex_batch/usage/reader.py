@@ -55,7 +55,7 @@ def read_row(line: Line) -> Outcome:
     """Classify one line and read its usage. Never raises for what a line holds."""
     try:
         row = decode_row_strictly(line)
-        return stated_failure(row.status, row.error) or _timed(row, line)
+        return stated_failure(row.status) or _timed(row, line)
     except msgspec.ValidationError as error:
         return _read_odd(line, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -84,7 +84,7 @@ def _read_odd(line: Line, error: str) -> Outcome:
     """A row that is not as we know them. New usage fields are reported; a wrong type is a reason to stop."""
     try:
         row = decode_row(line)
-        reading = stated_failure(row.status, row.error) or _timed(row, line)
+        reading = stated_failure(row.status) or _timed(row, line)
     except msgspec.ValidationError as wrong:
         return _failed_all_the_same(line) or Unreadable(str(wrong))
     except (msgspec.DecodeError, UnicodeDecodeError, BadCountError) as wrong:
@@ -104,6 +104,9 @@ def _unknown_field(error: str) -> str:
 
 def _timed(row: Row[Any], line: Line) -> Reading | Failed | Unrecognized:
     wrapper, outcome = _read(row, line)
+    if row.error and not (isinstance(outcome, Reading) and outcome.counts):
+        # Beside an answer it is a field of the input row, which has that name by chance.
+        outcome = stated_failure(row.error) or outcome
     if isinstance(outcome, Reading):
         outcome.processed_time, outcome.wrapper = row.processed_time, wrapper
     return outcome
@@ -257,4 +260,6 @@ def _failed_all_the_same(line: Line) -> Failed | None:
         row = decode_anything(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return stated_failure(row.get("status"), row.get("error")) if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        return None
+    return stated_failure(row.get("status")) or stated_failure(row.get("error"))

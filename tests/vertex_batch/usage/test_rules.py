@@ -351,6 +351,15 @@ def test_an_openai_style_http_error_is_a_failed_row(scan):
     assert (result.failed, result.failed_reasons) == (1, {"slow": 1})
 
 
+@pytest.mark.parametrize("error", ["503 Service Unavailable", {"code": 14, "message": "no"}, ["x"], True])
+def test_a_field_of_the_input_that_is_called_error_does_not_fail_an_answered_row(scan, row, tokens_of, error):
+    """Google echoes what is beside the request, and rows about incidents may well have such a field."""
+    result = scan(row(error=error))
+    assert (result.ok, result.failed, tokens_of(result)) == (1, 0, tokens_of(scan(row())))
+    assert scan(row(error=error, response={})).failed == 1
+    assert scan(row(error=error, status="Bad")).failed_reasons == {"Bad": 1}
+
+
 def test_bigquerys_response_column_is_read_as_object_as_text_and_alone(scan, row, tokens_of):
     whole = row()["response"]
     result = scan(
