@@ -51,7 +51,7 @@ class Block:
                     columns.append(_texts(kind, values))
                 else:
                     columns.append(
-                        [None if v is None else msgspec.Raw(v) for v in values] if kind == "json" else values
+                        [None if v is None else _raw(v) for v in values] if kind == "json" else values
                     )
             else:
                 values = self._narrow.column(name).to_pylist()
@@ -73,6 +73,12 @@ class Block:
             arrow_type = pa.list_(pa.float64()) if kind == "numbers" else pa.string()
             arrays.append(pa.array(values if kind == "numbers" else _texts(kind, values), arrow_type))
         return pa.RecordBatch.from_arrays(arrays, names=list(self._order))
+
+
+def _raw(value: bytes) -> msgspec.Raw:
+    """JSON as it is, but on one line: a model may write it over several."""
+    spread = b"\n" in value or b"\r" in value
+    return msgspec.Raw(msgspec.json.format(value, indent=-1) if spread else value)
 
 
 def _texts(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
@@ -128,13 +134,25 @@ def _csv(stack: ExitStack, stream: BinaryIO, order: Sequence[str]) -> Write:
     text = io.TextIOWrapper(stream, "utf-8", newline="")
     stack.callback(text.detach)
     stack.callback(text.flush)
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_UnixLines(text))
     writer.writerow(order)
 
     def write(block: Block) -> None:
         writer.writerows([_cell(value) for value in row] for row in block.rows(as_text=True))
 
     return write
+
+
+class _UnixLines:
+    """Ends rows with a newline alone. Before Python 3.13, a field with a carriage return is quoted only where
+    the end of a row has one, too.
+    """
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self._text = text
+
+    def write(self, row: str) -> None:
+        self._text.write(row.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from decimal import Decimal
@@ -110,6 +111,51 @@ def test_a_raw_answer_is_the_whole_response(night):
     night.add_output(0, [output])
     (row,) = night.deliver(answer="raw").answers
     assert row["answer"] == output["response"]
+
+
+TEXTS = ["a\rb", "\r", "a\r\nb\nc", '"', "\0", "\u2028\x85\x0b\x0c", " 1 ", "=1+1", "NULL", "\\", "a,b;c\t"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_each_text_comes_back_as_it_was(night, suffix):
+    asked = [
+        {"ticket": f"{n} {text}", "note": text, "request": a_request(text)} for n, text in enumerate(TEXTS)
+    ]
+    night.add_input(asked)
+    night.add_output(0, [answered(row, row["note"], n) for n, row in enumerate(asked)])
+    night.deliver(f"texts{suffix}", keep=("note",))
+    path = night.root / "delivery" / f"texts{suffix}"
+    if suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as stream:
+            found = list(csv.DictReader(stream))
+    elif suffix == ".parquet":
+        found = pd.read_parquet(path).to_dict("records")
+    else:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if suffix.endswith(".gz") else content
+        found = [json.loads(line) for line in content.removesuffix(b"\n").split(b"\n")]
+    assert [(row["key"], row["note"], row["answer"]) for row in found] == [
+        (row["ticket"], row["note"], row["note"]) for row in asked
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_json_that_a_model_wrote_over_several_lines_is_one_row(night, suffix, line_end):
+    answers = ['{"to":1.50,\n "lines":"a\\n b"}', "```json\n[\n 1,\n 2\n]\n```", "{\n}\n"]
+    night.add_input(ASKED[:3])
+    outputs = [
+        answered(row, text.replace("\n", line_end), n)
+        for n, (row, text) in enumerate(zip(ASKED, answers, strict=False))
+    ]
+    night.add_output(0, outputs)
+    night.deliver(f"json{suffix}", answer="json")
+    found = read_by_pandas(night.root / "delivery" / f"json{suffix}", suffix)["answer"]
+    assert [json.loads(each) if isinstance(each, str) else each for each in found] == [
+        {"to": 1.5, "lines": "a\n b"},
+        [1, 2],
+        {},
+    ]
 
 
 def test_an_empty_delivery_has_its_columns(night):
