@@ -45,16 +45,25 @@ def attempts_of(bills: Sequence[Billed], results: Sequence[Billed]) -> dict[int,
 
 
 def add_rounds(attempts: dict[int, list[Billed]], rounds: Sequence[Sequence[Billed]]) -> None:
-    """Add the jobs of the rounds of retries, each round as one more attempt.
+    """Add the jobs of the rounds of retries, each round of a run as one more attempt.
 
-    Jobs of a round that are older than the first submission ran rows of what may have been another input.
+    A job that ran rows again which an earlier job of its round had not answered, as after `resubmits`, is an
+    attempt after that one. Jobs of a round that are older than the first submission ran rows of what may have
+    been another input.
 
     :param attempts: of the first submission; see `attempts_of`.
     """
     since = max((bill.job.created_at for bills in attempts.values() for bill in bills), default=LONG_AGO)
     for bills in rounds:
-        if newer := [bill for bill in bills if bill.job.created_at > since]:
-            attempts[max(attempts, default=-1) + 1] = sorted(newer, key=_CREATED_AT)
+        of_runs: dict[tuple[str, str], list[Billed]] = {}
+        for bill in sorted(bills, key=_CREATED_AT):
+            if bill.job.created_at > since:
+                of_runs.setdefault((bill.job.run_id, bill.job.task_id), []).append(bill)
+        for newer in of_runs.values():
+            first, jobs_of = max(attempts, default=-1) + 1, Counter[int]()
+            for bill in newer:
+                attempts.setdefault(first + jobs_of[bill.job.map_index], []).append(bill)
+                jobs_of[bill.job.map_index] += 1
 
 
 def _chain(bills: Sequence[Billed], last: Billed) -> list[Billed]:
