@@ -56,8 +56,8 @@ class RowDecoder:
         return key_text(key_at(row, self._path)) if self._path else None
 
     def prompt_of(self, line: bytes) -> Digest | None:
-        """The digest of a line's prompt; None if its key is not beside the request, or it has no prompt."""
-        return prompt_digest(self.whole(line)) if self._sibling else None
+        """The digest of a line's prompt; None if it has none."""
+        return prompt_digest(self.whole(line))
 
     def key_in(self, line: bytes) -> str | None:
         """The key of a line of input, of which nothing else is needed."""

@@ -78,7 +78,7 @@ def write_rows(joined: Joined, name: str, path: Path, suffix: str) -> int:
         write = open_writer(stack, path, suffix, _block(joined, _empty(found.schema), name, columns), columns)
         for batch in found:
             rows += batch.num_rows
-            for part in _parts(batch):
+            for part in parts_of(batch):
                 write(_block(joined, part, name, columns))
     return rows
 
@@ -109,11 +109,13 @@ def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[st
     return Block(narrow, added, order)
 
 
-def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def parts_of(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Parts of a batch whose texts fit in memory."""
     start = size = 0
-    for n, more in enumerate(batch.column("answer_size").to_pylist()):
-        size += more or 0
+    names = [name for name in ("answer_size", "kept_size") if name in batch.schema.names]
+    texts = [batch.column(name).to_pylist() for name in names]
+    for n, sizes in enumerate(zip(*texts, strict=True)):
+        size += sum(filter(None, sizes))
         if size >= _BLOCK_BYTES:
             yield batch.slice(start, n + 1 - start)
             start, size = n + 1, 0

@@ -22,6 +22,7 @@ from tests.vertex_batch.results.nights import (
 )
 from vertex_batch.errors import InputUnusableError, OutputMissingError
 from vertex_batch.results import ExtraKind, Reason
+from vertex_batch.results.delivery_rows import QUERIES, parts_of
 
 
 def rows(*keys, text="question"):
@@ -354,6 +355,19 @@ def test_rows_of_8_mb_pass_in_bounded_memory(night):
     assert [row["answer"][-1] for row in found.answers] == ["0", "1", "2", "3"]
 
 
+def test_large_fields_that_are_carried_over_pass_in_bounded_memory(night):
+    big = "x" * (1 << 20)
+    night.add_input([{**row, "document": big} for row in rows(*map(str, range(300)))])
+    night.add_output(0, [answered(row, row["ticket"]) for row in rows(*map(str, range(300)))])
+    with night.join(keep=("document",)) as joined:
+        sizes = []
+        query = joined.connection.sql(QUERIES["answers"][0]).to_arrow_reader(20_000)
+        for batch in query:
+            sizes += [sum(part.column("kept_size").to_pylist()) for part in parts_of(batch)]
+    assert sum(sizes) >= 300 << 20
+    assert max(sizes) < 20 << 20
+
+
 def test_compressed_inputs_are_read(night):
     asked = rows("a", "b")
     path = night.root / "in.jsonl.gz"
@@ -383,6 +397,30 @@ def test_an_output_that_was_removed_is_an_error_since_its_rows_were_paid_for(nig
     (next(night.root.glob("out-0/*")) / "predictions.jsonl").unlink()
     with pytest.raises(OutputMissingError), night.join():
         pass
+
+
+@pytest.mark.parametrize("key", ["ticket", "request.labels.ticket"])
+def test_answers_to_an_input_that_was_replaced_are_counted_wherever_the_key_is(night, key):
+    def a_row(number, text):
+        labels = {"ticket": f"T{number}"}
+        return {**labels, "request": {**a_request(f"{text} {number}"), "labels": labels}}
+
+    sent = [a_row(1, "old"), a_row(2, "old"), a_row(3, "same")]
+    night.add_input([a_row(1, "new"), a_row(2, "new"), a_row(3, "same")])
+    night.add_output(0, [{**row, "response": an_answer("yes", n)} for n, row in enumerate(sent)])
+    counts = night.deliver(key=key).counts
+    assert (counts.checked_prompts, counts.other_prompts) == (3, 2)
+
+
+@pytest.mark.parametrize("key", ["", "ticket"])
+@pytest.mark.parametrize("depth", [300, 600, 900])
+def test_a_row_that_is_nested_too_deeply_does_not_stop_the_others(night, key, depth):
+    deep = b'{"a": ' * depth + b'{"text": "x"}' + b"}" * depth
+    night.add_input([b'{"ticket": "deep", "request": ' + deep + b"}", *rows("a")])
+    night.add_output(0, [answered(rows("a")[0], "yes")])
+    found = night.deliver(key=key)
+    assert by_row(found) == {2: "yes"}
+    assert reasons(found) == {1: Reason.MISSING}
 
 
 def test_rows_without_the_key_are_joined_by_their_request(night):
