@@ -19,6 +19,7 @@ from vertex_batch.cli.bill import day_in, price_book
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.paths import open_local, open_object_store
 from vertex_batch.errors import ConfigurationError, OutputMissingError
+from vertex_batch.pricing import PriceBook
 from vertex_batch.results import (
     AnswerForm,
     AttemptOutput,
@@ -110,7 +111,7 @@ def run(options: Namespace) -> int:
             tempfile.TemporaryDirectory(prefix="results-") as folder,
         ):
             day = options.day or day_in(options.outputs)
-            book = price_book(options.prices)
+            book = PriceBook(price_book(options.prices).sources)  # a delivery keeps amounts, unlike `bill`
             prices: dict[JobId | None, JobPrices] = {
                 None: JobPrices.of_book(book, options.model, options.location, day)
             }

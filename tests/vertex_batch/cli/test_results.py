@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vertex_batch.results.nights import Night, a_request, answered, failed, lines_of
+from tests.vertex_batch.results.nights import MODEL, Night, a_request, answered, failed, lines_of
 from vertex_batch.cli.results import _interruptible
 
 
@@ -94,17 +94,19 @@ def test_a_missing_input_does_not_mean_that_nothing_was_submitted(run, night):
     assert "task" not in err
 
 
-def test_an_unknown_price_is_not_zero(run, night):
-    to, (status, _, err) = results(run, night, "--prices", _no_prices(night))
+@pytest.mark.parametrize("model", ["other-model", MODEL])
+def test_an_unknown_price_is_not_zero_nor_one_that_is_too_fine_to_be_kept(run, night, model):
+    to, (status, _, err) = results(run, night, "--prices", _prices(night, model))
     assert status == 0
     assert {json.loads(line)["cost_usd"] for line in to.read_text().splitlines()} == {None}
     assert "The cost of 3 answered rows is not known" in err
 
 
-def _no_prices(night):
+def _prices(night, model):
     path = night.root / "prices.json"
-    other = {"input_cost_per_token_batches": 1e-7, "output_cost_per_token_batches": 1e-7, "mode": "chat"}
-    path.write_text(json.dumps({"other-model": {"litellm_provider": "vertex_ai", **other}}))
+    fine = 1e-7 / 3
+    rates = {"input_cost_per_token_batches": fine, "output_cost_per_token_batches": fine, "mode": "chat"}
+    path.write_text(json.dumps({model: {"litellm_provider": "vertex_ai", **rates}}))
     return path
 
 
