@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from vertex_batch.errors import InputUnusableError
 from vertex_batch.inputs import JobLimits, StagingPlace, exists_with_size
 from vertex_batch.lifecycle.waiting import describe, failed_for_a_passing_reason
 from vertex_batch.log import Log
-from vertex_batch.results.delivery_facts import later_objects
+from vertex_batch.results.delivery_facts import later_objects, replaced_input
 from vertex_batch.results.joining import join
 from vertex_batch.results.types import AttemptOutput, Counts, Reason, ResultSettings
 from vertex_batch.storage import ObjectStorage, blocks_of
@@ -32,6 +33,11 @@ _REASONS: dict[str, frozenset[Reason]] = {
 _STAYS = (Reason.FAILED, Reason.BLOCKED)
 _PAID_NAMES = ("truncated", "invalid")
 """Rows that Vertex has answered. Each time that they are sent, they are paid for."""
+_GONE = (
+    "The rows that are left are no longer in it. No row is sent again, because rows of another input would be"
+    " paid for. Nothing was submitted. A retry fails the same way until the input that the job has read is"
+    " restored, for example from an older version of the object."
+)
 LEAST_IMPROVEMENT = Decimal("0.1")
 """The share of paid rows that a round has to answer well, or the next one sends none of them."""
 
@@ -208,6 +214,7 @@ class RetryCollector:
         """Find the rows of all chains, in the order of the inputs. Memory does not grow with the rows.
 
         :raises InputMissingError: an input no longer exists. The other errors are those of `join`.
+        :raises InputUnusableError: an input now has other rows than a job has read.
         """
         found = Found()
         self._work.mkdir(parents=True, exist_ok=True)
@@ -239,6 +246,10 @@ class RetryCollector:
                 jobs=chain.jobs,
                 counted=chain.input_rows,
             ) as joined:
+                if uri := replaced_input(joined.counts, chain.input_rows):
+                    raise InputUnusableError(
+                        uri, f"it was replaced after job {last.job_id} was created", _GONE
+                    )
                 if later := later_objects(joined.counts):
                     self._log.warning("%s", later)
                 found.add(joined.counts, wanted)

@@ -220,6 +220,21 @@ def later_objects(counts: Counts) -> str:
     return " ".join(sentences)
 
 
+def replaced_input(counts: Counts, counted: int | None) -> str:
+    """The first object that now has other rows than the jobs have read; empty if there is none.
+
+    An object that was written again with the same rows is not one.
+
+    :param counted: the rows of the input when the jobs were submitted; None if they were not counted.
+    """
+    is_other = (
+        counts.extra_rows.get(ExtraKind.UNKNOWN)
+        or counts.other_prompts
+        or counted not in (None, counts.input_rows)
+    )
+    return counts.rewritten[0] if counts.rewritten and is_other else ""
+
+
 def _written(uris: Sequence[str], how: str) -> str:
     more = f" and {len(uris) - SHOWN:,} more" if len(uris) > SHOWN else ""
     was = "was" if len(uris) == 1 else "were"

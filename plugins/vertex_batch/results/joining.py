@@ -20,6 +20,7 @@ from vertex_batch.results.later_inputs import (
     added_objects,
     may_be_added,
     newer_objects,
+    readers,
     staged_uris,
 )
 from vertex_batch.results.matching import match
@@ -135,7 +136,7 @@ def join(
     :raises OutputMissingError: an output does not exist, or holds no rows.
     :raises ConfigurationError: DuckDB is not installed, or the schema of the answers is not valid.
     """
-    storage = as_storage(store)
+    storage, jobs = as_storage(store), readers(jobs)
     objects = without_duplicates(storage.find(inputs))
     staged = storage.look_up(staged_uris(objects, jobs))
     newer = newer_objects(objects, jobs, staged)

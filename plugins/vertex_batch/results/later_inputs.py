@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from vertex_batch.storage import SourceObject, has_wildcard, written_after
+from vertex_batch.usage import resumed_output
 
 
 class JobInput(Protocol):
@@ -21,6 +22,11 @@ class JobInput(Protocol):
 
     @property
     def create_time(self) -> datetime | None: ...
+
+
+def readers(jobs: Sequence[JobInput]) -> Sequence[JobInput]:
+    """Those of the jobs that have read the input. One that resumed another has read the output of it."""
+    return [job for job in jobs if not resumed_output(job.input_uris)] or jobs
 
 
 def staged_uris(objects: Sequence[SourceObject], jobs: Sequence[JobInput]) -> list[str]:

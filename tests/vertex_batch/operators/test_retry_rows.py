@@ -34,8 +34,8 @@ FIRST = "scheduled__2026-11-22"
 DEATH = {"end": "FAILED", "error_code": 13}
 
 
-def row(number: int) -> dict[str, Any]:
-    text = f"row {number}."
+def row(number: int, text: str = "row") -> dict[str, Any]:
+    text = f"{text} {number}."
     return {"id": f"r{number}", "request": {"contents": [{"role": "user", "parts": [{"text": text}]}]}}
 
 
@@ -81,8 +81,9 @@ class Run:
         self.context["ti"].max_tries += 4
         self.context["ti"].states = {**dict.fromkeys(task_ids), **states}
 
-    def put(self, count: int) -> None:
-        lines = "".join(f"{json.dumps(row(number))}\n" for number in range(count))
+    def put(self, count: int, first: int = 0, text: str = "row") -> None:
+        numbers = range(first, first + count)
+        lines = "".join(f"{json.dumps(row(number, text))}\n" for number in numbers)
         self.vertex.gcs.put(f"{self.folder}/in.jsonl", lines.encode())
 
     def script(self, **scenario: Any) -> None:
@@ -712,3 +713,27 @@ def test_a_job_of_a_round_ends_in_the_location_that_its_spec_had(run):
     run.clear("retry_1.submit_0")
     run.start_job("submit")
     assert run.vertex.admin.job(of_round).cancel_calls
+
+
+@pytest.mark.parametrize(
+    ("first", "text", "sent"),
+    [
+        (0, "row", 4),  # it was only written again
+        (100, "row", None),  # such as that of the next night
+        (0, "new row", None),
+    ],
+)
+def test_rows_of_an_input_that_was_replaced_are_not_sent_as_the_rest_of_a_run(
+    run, monkeypatch, first, text, sent
+):
+    monkeypatch.setattr("vertex_batch.storage.objects.CLOCK_MARGIN", timedelta(0))
+    run.put(8)
+    run.script(finished=0.5, **DEATH)
+    run.submit()
+    run.put(8, first, text)
+    run.begin_retry_of_this_run()
+    if sent:
+        assert len(run.ids(run.prepare(1))) == sent
+        return
+    with pytest.raises(AirflowFailException, match=r"in\.jsonl cannot be used: it was replaced after job"):
+        run.prepare(1)

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from vertex_batch.results import Counts, Reason, later_objects
+from vertex_batch.results import Counts, ExtraKind, Reason, later_objects
+from vertex_batch.results.delivery_facts import replaced_input
 from vertex_batch.results.later_inputs import (
     ObjectRows,
     added_objects,
     may_be_added,
     newer_objects,
+    readers,
     staged_uris,
 )
 from vertex_batch.storage import SourceObject
@@ -128,3 +130,26 @@ def test_a_person_reads_what_happened_and_what_to_do(counts, words):
     told = later_objects(counts)
     assert bool(told) is bool(words)
     assert re.search(words, told)
+
+
+@pytest.mark.parametrize(
+    ("counts", "counted", "is_replaced"),
+    [
+        ({"exceptions": {Reason.MISSING: 4}}, 8, False),  # it was written again as it was
+        ({"exceptions": {Reason.MISSING: 4}}, None, False),
+        ({"exceptions": {Reason.MISSING: 4}}, 7, True),  # rows were appended
+        ({"extra_rows": {ExtraKind.UNKNOWN: 1}}, 8, True),
+        ({"extra_rows": {ExtraKind.DUPLICATE: 1}}, 8, False),
+        ({"other_prompts": 1}, 8, True),
+        ({"other_prompts": 1, "rewritten": ()}, 7, False),
+    ],
+)
+def test_an_object_was_replaced_if_the_rows_say_so(counts, counted, is_replaced):
+    found = replaced_input(Counts(**{"input_rows": 8, "rewritten": ("gs://b/in",), **counts}), counted)
+    assert found == ("gs://b/in" if is_replaced else "")
+
+
+def test_a_job_that_resumed_another_has_not_read_the_input():
+    first, resumed = a_job(), a_job("gs://b/out/prediction-model-2026/*.jsonl", hours=1)
+    assert readers([first, resumed]) == [first]
+    assert readers([resumed]) == [resumed]  # a person submitted it like this
