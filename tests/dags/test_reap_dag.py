@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from vertex_batch.billing.spec_settings import BillSettings
+from vertex_batch.dags import reap_dag
 
 
 @pytest.fixture
@@ -29,6 +30,12 @@ def test_it_runs_by_itself_and_then_only_reports(dag):
 
 def test_a_person_may_have_it_cancel(dag):
     assert render(dag, action="cancel", project="other").action == "cancel"
+
+
+def test_a_dag_file_decides_what_the_hourly_runs_do(specs, dag):
+    assert render(reap_dag(dag.fileloc, action="cancel")).action == "cancel"
+    with pytest.raises(ValueError, match="default values are not valid"):
+        reap_dag(dag.fileloc, action="delete")
 
 
 def test_a_job_is_billed_by_its_spec_and_else_as_all_are(specs, dag, good):

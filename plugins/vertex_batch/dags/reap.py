@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from airflow.sdk import DAG, Param
 
@@ -21,11 +22,17 @@ The safety net of last resort for cancelling and billing: it looks for jobs of t
   Airflow skips a run's `record_cost` when the run takes longer than its `dagrun_timeout`.
 
 It checks the connection's project and location and those of all specs that use the connection, unless the
-form has others. It runs every hour, reports and records. To cancel every hour, change the default below.
+form has others. It runs every hour, records, and reports. To cancel every hour, write
+`reap_dag(__file__, action="cancel")` in its DAG file.
 """
 
 
-def reap_dag(file: str) -> DAG:
+def reap_dag(file: str, *, action: Literal["report", "cancel"] = "report") -> DAG:
+    """Make the DAG that looks every hour for jobs whose run is over.
+
+    :param file: the DAG file, beside whose folder the specs are.
+    :param action: what its hourly runs do with jobs that still run; the form of a manual run begins with it.
+    """
     folder = Path(file).parent
 
     def settings_of(spec: str, task_id: str) -> BillSettings:
@@ -36,7 +43,7 @@ def reap_dag(file: str) -> DAG:
         return job_places(specs_folder(folder), connection)
 
     form = {
-        "action": Param("report", enum=["report", "cancel"], title="Action"),
+        "action": Param(action, enum=["report", "cancel"], title="Action"),
         "record_days": Param(
             7,
             type="number",
