@@ -139,7 +139,7 @@ def recorded_bills(table: CostTable, runs: Sequence[tuple[str, str]]) -> list[Bi
 
 
 def print_bills(console: Console, table: CostTable, bills: Sequence[Bill]) -> None:
-    """Print the bill of each job as ``vertex-batch cost --job`` does, and the sum of all."""
+    """Print the bill of each job as ``vertex-batch bill`` does, and the sum of all."""
     for bill in bills:
         console.print(f"\n[bold]The bill of {bill.job.spec}[/]", highlight=False)
         console.print(render_bill(bill, deliveries=table.deliveries_of(bill.job)), highlight=False)

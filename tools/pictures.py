@@ -1,7 +1,7 @@
 """Draw the bill that the README shows: ``python -m tools.pictures [--url URL]``.
 
 It is the latest bill of a spec in a cost table, by default the one that ``make demo`` left behind, drawn as
-``vertex-batch cost --job`` prints it. The picture refers to no font and no host outside itself.
+``vertex-batch bill`` prints it. The picture refers to no font and no host outside itself.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def draw(bill: Bill) -> str:
     """Return the picture of a bill as SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
     console.print(render_bill(bill))
-    title = f"vertex-batch cost --job {bill.job.job_id}"
+    title = f"vertex-batch bill {bill.job.job_id}"
     drawn = console.export_svg(
         title=title,
         theme=_THEME,

@@ -32,7 +32,7 @@ _OUTPUT_DIRECTORY = re.compile(r"(?:^|/)prediction-[^/]*?-?(\d{4}-\d\d-\d\d)T")
 
 def describe(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "With a job: show its bill from the cost table, like cost --job. With a spec: that of its latest job."
+        "With a job: show its bill from the cost table. With a spec: that of its latest job."
         " With paths: read the output of batch prediction jobs and price it, without Airflow, a proxy or a"
         " cost table. All paths together make one bill. If a price is unknown, the total is a lower bound,"
         " printed as 'at least'."
@@ -62,8 +62,7 @@ def run(options: Namespace) -> int:
         from vertex_batch.cli import cost  # noqa: PLC0415 - an output needs neither it nor SQLAlchemy
 
         named = options.paths[0]
-        options.job = Path(named).stem if named.endswith(_SPECS) else named
-        return cost.run_bill(options)
+        return cost.run_bill(options, Path(named).stem if named.endswith(_SPECS) else named)
     missing = [f"--{name}" for name in ("model", "location") if not getattr(options, name)]
     if missing:
         raise ConfigurationError(

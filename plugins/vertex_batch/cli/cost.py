@@ -1,4 +1,4 @@
-"""``vertex-batch cost``: shows what jobs cost, from the cost table."""
+"""``vertex-batch cost``: shows what jobs cost, from the cost table. ``bill`` uses it for recorded jobs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class MissingCostTableError(ConfigurationError):
 
 def describe(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Show what jobs cost, from the cost table: totals and jobs, or the bill of one job. If a"
-        " price is unknown, the sum is a lower bound, printed as 'at least'."
+        "Show what jobs cost, from the cost table: totals and jobs. If a price is unknown, the sum is a lower"
+        " bound, printed as 'at least'. `vertex-batch bill ID` shows the bill of one job."
     )
     command.add_argument(
         "--by",
@@ -45,9 +45,6 @@ def describe(command: argparse.ArgumentParser) -> None:
         help="only the totals, by this (default: by spec, and the latest jobs)",
     )
     add_days(command)
-    command.add_argument(
-        "--job", metavar="ID", help="show the bill of one job: its id, or PROJECT/LOCATION/ID"
-    )
     command.add_argument(
         "--limit",
         type=arguments.count,
@@ -60,17 +57,16 @@ def describe(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Show totals and jobs, or the bill of one job."""
-    if options.job:
-        return run_bill(options)
+    """Show totals and jobs."""
     check_days(options)
     _show_totals(open_table(options), options)
     return 0
 
 
-def run_bill(options: Namespace) -> int:
+def run_bill(options: Namespace, job: str) -> int:
+    """Show the recorded bill of a job; see `find_bill` for its names."""
     table = open_table(options)
-    bill = find_bill(table, options.job)
+    bill = find_bill(table, job)
     expected, deliveries = expected_of(table, bill), table.deliveries_of(bill.job)
     if not options.json:
         print_parts(render_bill(bill, expected.beside(bill) if expected else "", deliveries))

@@ -275,7 +275,7 @@ class TestCost:
         CostTable(url).record(Bill(job, RowCounts(ok=1), ()))
         out = run("cost", "--url", url)[1]
         assert all(name in out for name in (job_id, run_id, spec, "m" * 60))
-        assert run_id in run("cost", "--url", url, "--job", job_id)[1]
+        assert run_id in run("bill", job_id, "--url", url)[1]
         assert job_id not in run("cost", "--url", url, "--limit", "0")[1]
 
     @pytest.mark.parametrize("width", [60, 90, 120])
@@ -294,7 +294,7 @@ class TestCost:
         assert "Jobs" in run("cost", "--url", url, "--by", "spec", "--limit", "5")[1]
 
     def test_bill_shows_a_recorded_job_by_its_id(self, run, url):
-        wanted = run("cost", "--url", url, "--job", "111")[1]
+        wanted = run("bill", "111", "--url", url)[1]
         for name in ("111", "my-project/us-central1/111"):
             assert run("bill", name, "--url", url)[:2] == (0, wanted)
         status, _, err = run("bill", "333", "--url", url)
@@ -311,11 +311,11 @@ class TestCost:
     def test_bill_shows_the_latest_job_of_a_spec_and_says_which(self, run, url):
         latest = "nightly is a spec. This is the bill of its latest job, my-project/us-central1/"
         file = "include/jobs/nightly.yaml"
-        for command in (["bill", "nightly"], ["bill", file], ["cost", "--job", "nightly"]):
+        for command in (["bill", "nightly"], ["bill", file]):
             status, out, err = run(*command, "--url", url)
             assert (status, latest in err) == (0, True)
             job = err.partition(latest)[2].partition(" ")[0].rstrip(":\n")
-            assert out == run("cost", "--url", url, "--job", job)[1]
+            assert out == run("bill", job, "--url", url)[1]
         status, out, _ = run("bill", "nightly", "--url", url, "--json")
         assert (status, json.loads(out)["job"]["spec"]) == (0, "nightly")
 
@@ -324,7 +324,7 @@ class TestCost:
         assert nightly["saved"] == {"amount_usd": "0.150000000000", "complete": True}
         assert (nightly["failed_share"], nightly["usd_per_thousand_rows"]) == ("0.100000", "44.444444")
         assert weekly["saved"] == {"amount_usd": "0.000000000000", "complete": False}
-        one = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        one = json.loads(run("bill", "111", "--url", url, "--json")[1])
         assert (one["saved"]["amount_usd"], one["failed_share"]) == ("0.150000000000", "0.100000")
 
     @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ class TestCost:
         ["222", "my-project/us-central1/222", "projects/9/locations/us-central1/batchPredictionJobs/222"],
     )
     def test_the_bill_of_one_job_shows_each_line_item_and_why_one_has_no_price(self, run, url, job):
-        status, out, _ = run("cost", "--url", url, "--job", job)
+        status, out, _ = run("bill", job, "--url", url)
 
         assert status == 0
         assert "my-project/us-central1/222" in out
@@ -394,11 +394,11 @@ class TestCost:
         ledger.claim(
             asks, Estimate(Total(middle, complete=True), low, high), [], lambda _: Decision(Ruling.GO)
         )
-        assert json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])["expected"] is None
+        assert json.loads(run("bill", "111", "--url", url, "--json")[1])["expected"] is None
         ledger.submitted("key", "111")
         outcome = "20 % less than expected, inside the range"  # it is 0.40 USD
         assert f"0.50 USD (0.20 to 0.90); the bill is {outcome}" in run("bill", "--url", url, "111")[1]
-        found = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        found = json.loads(run("bill", "111", "--url", url, "--json")[1])
         assert found["outcome"] == outcome
         told = found["expected"]
         assert (told["low_usd"], told["expected_usd"], told["high_usd"]) == ("0.2", "0.5", "0.9")
@@ -406,19 +406,19 @@ class TestCost:
     def test_what_was_delivered_of_a_job_is_on_its_bill(self, run, url):
         table = CostTable(url)
         table.record(bill("444", line(), dag_id="nightly", run_id="night", task_id="submit"))
-        assert json.loads(run("cost", "--url", url, "--job", "444", "--json")[1])["deliveries"] == []
+        assert json.loads(run("bill", "444", "--url", url, "--json")[1])["deliveries"] == []
         to = "gs://out/[red]answers.csv"
         table.record_delivery(a_delivery(answers_uri=to), files_changed=True)
-        out = run("cost", "--url", url, "--job", "444")[1]
+        out = run("bill", "444", "--url", url)[1]
         assert "20 input rows = 17 delivered + 3 exceptions (2 failed, 1 transient)" in out
         assert to in out
-        [told] = json.loads(run("cost", "--url", url, "--job", "444", "--json")[1])["deliveries"]
+        [told] = json.loads(run("bill", "444", "--url", url, "--json")[1])["deliveries"]
         assert (told["exceptions"], told["answers_uri"]) == (3, to)
         assert told["reasons"] == {"transient": 1, "failed": 2}
         assert told["delivered_at"] == "2026-11-22T04:12:00+00:00"
 
     def test_the_bill_in_json_is_exact(self, run, url):
-        data = json.loads(run("cost", "--url", url, "--job", "111", "--json")[1])
+        data = json.loads(run("bill", "111", "--url", url, "--json")[1])
 
         assert data["total"] == {"amount_usd": "0.400000000000", "complete": True}
         assert [Decimal(item["amount_usd"]) for item in data["line_items"]] == [
@@ -431,13 +431,13 @@ class TestCost:
     def test_text_of_a_bill_is_never_taken_for_markup(self, run, url):
         CostTable(url).record(bill("333", line(), note="[bold]not bold[/] [/]", run_id="[red]x"))
 
-        assert "[bold]not bold[/] [/]" in run("cost", "--url", url, "--job", "333")[1]
+        assert "[bold]not bold[/] [/]" in run("bill", "333", "--url", url)[1]
         assert "[red]x" in run("cost", "--url", url)[1]
 
     def test_a_job_in_two_locations_has_to_be_named_in_full(self, run, url):
         CostTable(url).record(bill("111", line(), location="us-east1"))
 
-        status, _, err = run("cost", "--url", url, "--job", "111")
+        status, _, err = run("bill", "111", "--url", url)
 
         assert status == 1
         assert "my-project/us-central1/111 and my-project/us-east1/111" in err
@@ -445,12 +445,12 @@ class TestCost:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--job", "999"], "The cost table has no job 999."),
-            (["--since", "2026-11-22", "--until", "2026-11-21"], "is after --until"),
+            (["bill", "999"], "The cost table has no job 999."),
+            (["cost", "--since", "2026-11-22", "--until", "2026-11-21"], "is after --until"),
         ],
     )
     def test_what_cannot_be_shown_is_a_message_and_status_1(self, run, url, arguments, message):
-        status, out, err = run("cost", "--url", url, *arguments)
+        status, out, err = run(*arguments, "--url", url)
 
         assert (status, out) == (1, "")
         assert err.startswith("vertex-batch: ")
