@@ -33,7 +33,7 @@ STAMP = ".made-from"
 DESCRIBED_IN = ("pyproject.toml", "setup.py", "plugins/vertex_batch/__init__.py")
 # A lock leaves out what the locks it builds upon have: lock file -> (what to resolve, the locks below it).
 LOCKS = {
-    "requirements.txt": (["pyproject.toml", "--extra=airflow", "--extra=results"], []),
+    "requirements.txt": (["pyproject.toml", "--extra=airflow"], []),
     "requirements-dev.txt": (["pyproject.toml", "--extra=dev"], ["requirements.txt"]),
     "requirements-bench.txt": (
         ["pyproject.toml", "--extra=bench"],
@@ -41,7 +41,7 @@ LOCKS = {
     ),
     "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
     "deploy/image/requirements.txt": (
-        ["pyproject.toml", "--extra=airflow", "--extra=results", "deploy/image/requirements.in"],
+        ["pyproject.toml", "--extra=airflow", "deploy/image/requirements.in"],
         ["requirements.txt"],
     ),
     "deploy/image/build.txt": (["deploy/image/build.in"], []),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ PROJECT = "airflow-vertex-batch"
 FROM_INDEX = bool(os.environ.get("PACKAGES_FROM_INDEX"))
 SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 SPEC = ROOT / "include" / "jobs" / "nightly_summaries.yaml"
+README = (ROOT / "README.md").read_text()
 LIBRARY = "vertex_batch/usage/_plain_rows"
 AIRFLOW = frozenset({"apache-airflow", "apache-airflow-core", "apache-airflow-providers-google", "gcsfs"})
 
@@ -144,8 +146,10 @@ def core(pure_wheel, pip, tmp_path_factory) -> Installed:
 
 @pytest.fixture(scope="module")
 def full(pure_wheel, pip, tmp_path_factory) -> Installed:
-    """The package with its extra `airflow`."""
-    return install(pip, tmp_path_factory.mktemp("full"), pure_wheel, "airflow")
+    """The package with the extras that the README installs."""
+    commands = re.findall(r'^ *\$ pip install .*airflow-vertex-batch\[(.+?)\]"', README, re.MULTILINE)
+    assert commands == ["airflow"]
+    return install(pip, tmp_path_factory.mktemp("full"), pure_wheel, *commands)
 
 
 def install(pip: Path, folder: Path, wheel: Path, *extras: str) -> Installed:
@@ -308,6 +312,24 @@ class TestWithoutAirflow:
 
 
 class TestInAirflow:
+    def test_the_first_job_of_the_readme_can_be_submitted_and_delivered(self, full):
+        (spec,) = re.findall(
+            r"^```yaml\n(# include/jobs/\w+\.yaml\n.*?)^```$", README, re.DOTALL | re.MULTILINE
+        )
+        (full.folder / "home" / "first.yaml").write_text(spec)
+        program = """
+from pathlib import Path
+import duckdb, gcsfs, jsonschema_rs, pyarrow.parquet
+from vertex_batch.dag_factory import build_dag
+from vertex_batch.results import check_packages
+from vertex_batch.specs import load_spec
+check_packages()
+print(sorted(build_dag(load_spec(Path("first.yaml"))).task_dict))
+"""
+        printed = full.output("python", "-c", program)
+        assert "'deliver'" in printed
+        assert "'submit'" in printed
+
     def test_the_pages_and_the_timetables_are_registered_once(self, full):
         plugins = full.airflow("plugins")
         names = Counter(each["name"] for each in plugins)

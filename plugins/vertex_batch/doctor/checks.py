@@ -104,6 +104,8 @@ def _checks(setup: _Setup, folder: Path) -> Iterator[SetupCheck]:
         )
     yield SetupCheck("triggerer", "", probes.probe_triggerers)
     yield SetupCheck("deployment", "", probes.probe_deployment)
+    if any(job.results for spec in specs for job in spec.jobs):
+        yield SetupCheck("packages", "", probes.probe_packages)
     for pool in _named(specs, "pool", None):
         yield SetupCheck("pool", pool, partial(probes.probe_pool, pool))
 

@@ -32,6 +32,7 @@ from vertex_batch.hooks.connection import ProxySettings
 from vertex_batch.hooks.cost_table import executors_of_this_airflow
 from vertex_batch.hooks.diagnosis import count_jobs, explain
 from vertex_batch.pricing import Rate, retirement_of
+from vertex_batch.results import check_packages
 from vertex_batch.specs import JobSpec, Spec
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.tasks.context import deployment
@@ -133,6 +134,12 @@ def read_prices(settings: ProxySettings, prices: Path, of_specs: SpecJobPrices) 
         books = PriceBooks(client, prices, of_specs)
         books.book_of(JobFacts("", "", ""))
     return books
+
+
+def probe_packages() -> Diagnosis:
+    """Whether this environment has what a delivery needs."""
+    check_packages()
+    return ok("This environment has the packages that deliveries need.")
 
 
 def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:

@@ -22,6 +22,7 @@ from vertex_batch.observability.lineage import ReportsLineage, of_reference
 from vertex_batch.observability.links import BillLink, ConsoleJobLink, bill_url, console_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.preflight import NOT_LISTED, CheckedRows, Mode, Report, Subject, preflight
+from vertex_batch.results import check_packages
 from vertex_batch.specs.results import put_elsewhere
 from vertex_batch.tasks.approval import store_answer
 from vertex_batch.tasks.choices import is_dry_run, skip_if_retry, skip_unless_chosen
@@ -85,7 +86,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         no row has it.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
-    :param answers: where the answers are delivered afterwards, for the page of a dry run.
+    :param answers: where the answers are delivered afterwards, for the page of a dry run. If it is not
+        empty, nothing is submitted where a package is missing that a delivery needs.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
         estimated nor limited.
     :returns: a `JobReference` as a dict.
@@ -302,6 +304,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
     def _preflight(
         self, request: CreateJobRequest, files: InputFiles, place: Place, client: BatchClient
     ) -> Report | None:
+        if self.answers:
+            check_packages()
         part = self._part
         # The rows of a retry are a part of those that were checked before, and the limits are of all rows.
         is_retry = part is not None and part.kind is PartKind.RETRY

@@ -19,6 +19,7 @@ from vertex_batch.results.delivery_facts import output_of as output_of
 from vertex_batch.results.delivery_facts import total_of as total_of
 from vertex_batch.results.delivery_facts import why_bad as why_bad
 from vertex_batch.results.delivery_facts import without_keys as without_keys
+from vertex_batch.results.engine import check_packages as check_packages
 from vertex_batch.results.joining import Joined as Joined
 from vertex_batch.results.joining import join as join
 from vertex_batch.results.placing import DeliveryBusyError as DeliveryBusyError

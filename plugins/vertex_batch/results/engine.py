@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from vertex_batch.errors import ConfigurationError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-EXTRA = "results"
+PACKAGES = ("duckdb", "pyarrow", "jsonschema_rs")
+"""What a delivery imports, beside what the package always needs."""
+_EXTRA = "airflow-vertex-batch[results]"
 MEMORY_MB = 128
 """What DuckDB may keep in memory; the rest of a delivery's limit is for Python and its libraries."""
 _BATCH_BYTES = 8 << 20
@@ -42,6 +45,19 @@ CREATE TABLE matches (seq BIGINT, id BIGINT, attempt INTEGER);
 """
 
 
+def check_packages() -> None:
+    """See that answers can be delivered here. Call it before a job is paid for.
+
+    :raises ConfigurationError: a package is not installed.
+    """
+    missing = ", ".join(package for package in PACKAGES if find_spec(package) is None)
+    if missing:
+        raise ConfigurationError(
+            f"This environment lacks {missing}, which a delivery needs. No job with `results` is submitted",
+            f"install {_EXTRA} where Airflow's tasks run",
+        )
+
+
 @contextmanager
 def needs(package: str) -> Iterator[None]:
     """Explain how to install what a delivery needs, if it is missing.
@@ -53,7 +69,7 @@ def needs(package: str) -> Iterator[None]:
     except ImportError as error:
         raise ConfigurationError(
             f"A delivery needs the package {package}, which is not installed here ({error}). Install"
-            f" airflow-vertex-batch[{EXTRA}] in the environment in which this runs. No job is affected: the"
+            f" {_EXTRA} in the environment in which this runs. No job is affected: the"
             " answers are in the output, and a retry delivers them"
         ) from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from vertex_batch.doctor import CheckStatus
+from vertex_batch.doctor.probes import probe_packages
 from vertex_batch.doctor.runner import SetupCheck, ok, run_checks
 from vertex_batch.errors import ConfigurationError
 
@@ -33,6 +35,15 @@ def test_a_check_that_raises_or_hangs_does_not_hide_the_others():
     assert said[0] == "It is wrong"
     assert said[1].startswith("The check itself failed: KeyError")
     assert said[2] == "No result after 0.5 s."
+
+
+def test_a_missing_package_of_deliveries_is_found(monkeypatch):
+    check = SetupCheck("packages", "", probe_packages)
+    assert [each.status for each in run_checks([check])] == [CheckStatus.OK]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (found,) = run_checks([check])
+    assert found.status is CheckStatus.FAILED
+    assert "lacks pyarrow" in found.diagnosis.found
 
 
 def test_what_needs_a_failed_check_is_not_checked():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -109,6 +110,17 @@ def test_nothing_is_submitted_that_the_run_would_not_deliver(vertex, context, de
     run(a_task(), context)
     context["ti"].states = states  # a retry finds its job in any case
     run(a_task(), context)
+    assert len(vertex.admin.jobs()) == 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"preflight": "off"}])
+def test_nothing_is_paid_for_whose_answers_could_not_be_delivered(vertex, context, monkeypatch, changes):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "duckdb", None)
+        with pytest.raises(AirflowFailException, match=r"lacks duckdb.*No job .*: install .*\[results\]"):
+            run(a_task(answers="gs://demo-bucket/answers.parquet", **changes), context)
+        assert vertex.admin.jobs() == []
+        run(a_task(), context)
     assert len(vertex.admin.jobs()) == 1
 
 
