@@ -71,7 +71,7 @@ def draw(bill: Bill) -> str:
     """Return the picture of a bill as SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
     console.print(render_bill(bill))
-    title = f"vertex-batch bill {bill.job.job_id}"
+    title = f"vertex-batch bill {bill.job.spec}"
     drawn = console.export_svg(
         title=title,
         theme=_THEME,

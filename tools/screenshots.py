@@ -1,4 +1,4 @@
-"""``python -m tools.screenshots``: pictures of the pages for the documents, from the demo's own nights.
+"""``python -m tools.screenshots``: the pictures of the documents, from the demo's own nights.
 
 Runs the demo with two weeks of nights, which takes some minutes, and looks at the pages with a headless
 Chromium. ``--all FOLDER`` takes every page in every appearance instead, for work on them: of an API
@@ -23,6 +23,7 @@ from local.nights import WORKLOADS, bills
 from local.stack import Stack, StackOptions
 from local.stack.airflow import API_SERVER, DAG_PROCESSOR
 from local.stack.paths import REPOSITORY
+from tools import pictures
 from tools.browser import FULL_HD, NARROW, WIDE, open_browser, visit
 from vertex_batch.costs import Bill, CostTable
 
@@ -60,6 +61,7 @@ def _of_the_demo(home: Path) -> int:
             return 1
         table = CostTable(stack.cost_table_url)
         made = [bill for cost in table.jobs() if (bill := table.bill(cost.job.key))]
+        pictures.main(["--url", stack.cost_table_url])
         return _take(stack, _for_documents(made), IMAGES)
 
 
