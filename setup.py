@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -32,8 +33,10 @@ def readme() -> str:
         return text
     package = (ROOT / "plugins" / "vertex_batch" / "__init__.py").read_text(encoding="utf-8")
     tag = "v" + re.findall(r'__version__ = "(.+)"', package)[0]
-    text = re.sub(r"(!\[[^\]]*\]\()(?!https?://)", rf"\g<1>{PROJECT_URL}/raw/{tag}/", text)
-    return re.sub(r"((?<!!)\[[^\]]*\]\()(?!https?://|#)", rf"\g<1>{PROJECT_URL}/blob/{tag}/", text)
+    images, pages = (f"{PROJECT_URL}/{kind}/{tag}/" for kind in ("raw", "blob"))
+    relative = r"(?!https?://|#)([^)\s]+)"
+    text = re.sub(rf"(!\[[^\]]*\]\(){relative}", lambda found: found[1] + urljoin(images, found[2]), text)
+    return re.sub(rf"(\]\(){relative}", lambda found: found[1] + urljoin(pages, found[2]), text)
 
 
 setup(
