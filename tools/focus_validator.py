@@ -1,6 +1,6 @@
 """Check exports with the official validator of FOCUS: ``python -m tools.focus_validator costs.csv``.
 
-It needs Python 3.12 or later, and its pins clash with Airflow's, so it has an environment of its own:
+It needs Python 3.12, and its pins clash with Airflow's, so it has an environment of its own:
 `.venv-focus`, made from `requirements-focus.txt` on first use. The package has the rules of FOCUS 1.2 only;
 those of later versions would have to be downloaded.
 """
@@ -45,7 +45,8 @@ CONTRADICTIONS = {
     "InvoiceId-C-005-C": "InvoiceId-C-003-C asks for this rule or for its opposite, InvoiceId-C-004-C",
 }
 """Rules that the validator checks although another one, which passes, makes them optional."""
-_OLDEST, _NEWEST = (3, 12), (3, 14)
+_PYTHON = "3.12"
+"""It asks for this one at least, and the NumPy that it pins has no wheel for a later one."""
 _STAMP = ENVIRONMENT / ".made-from"
 _VALIDATOR = re.compile(r"(?m)^focus-validator==.*\n(?:[ ].*\n)*")
 # Runs in the validator's environment, in the folder where the validator looks for its list of currencies.
@@ -95,7 +96,7 @@ class Report:
 def validate(path: Path, criteria: tuple[str, ...] = CRITERIA) -> Report:
     """Run the validator over a file, with the rules of FOCUS 1.2.
 
-    :raises NoPythonError: Python 3.12 or later was not found.
+    :raises NoPythonError: Python 3.12 was not found.
     :raises subprocess.CalledProcessError: the validator crashed.
     """
     python = environment()
@@ -120,7 +121,7 @@ def validate(path: Path, criteria: tuple[str, ...] = CRITERIA) -> Report:
 def environment() -> Path:
     """Make the validator's environment unless it is up to date; return its interpreter.
 
-    :raises NoPythonError: Python 3.12 or later was not found.
+    :raises NoPythonError: Python 3.12 was not found.
     """
     python = ENVIRONMENT / "bin" / "python"
     made_from = hashlib.sha256(LOCK.read_bytes()).hexdigest()
@@ -151,25 +152,23 @@ def interpreter() -> str:
     :raises NoPythonError: there is none.
     """
     for candidate in _candidates():
-        probe = [candidate, "-c", "import sys; print(*sys.version_info[:2])"]
+        probe = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         try:
             answer = subprocess.run(probe, capture_output=True, check=True, text=True).stdout
         except (OSError, subprocess.CalledProcessError):
             continue  # such as pyenv's stand-ins for versions that are not chosen
-        if _OLDEST <= tuple(int(part) for part in answer.split()) <= _NEWEST:
+        if answer.strip() == _PYTHON:
             return candidate
     raise NoPythonError(
-        "The validator of FOCUS needs Python 3.12 to 3.14: none is on the path or installed by pyenv."
+        f"The validator of FOCUS needs Python {_PYTHON}: none is on the path or installed by pyenv."
     )
 
 
 def _candidates() -> Iterator[str]:
     yield getattr(sys, "_base_executable", None) or sys.executable
-    names = [f"python3.{minor}" for minor in range(_OLDEST[1], _NEWEST[1] + 1)]
-    yield from filter(None, map(shutil.which, names))
+    yield from filter(None, [shutil.which(f"python{_PYTHON}")])
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for name in names:
-        yield from map(str, sorted(pyenv.glob(f"versions/*/bin/{name}")))
+    yield from map(str, sorted(pyenv.glob(f"versions/*/bin/python{_PYTHON}")))
 
 
 def main() -> int:
