@@ -49,11 +49,11 @@ def add_rounds(attempts: dict[int, list[Billed]], rounds: Sequence[Sequence[Bill
 
     A job that ran rows again which an earlier job of its round had not answered, as after `resubmits`, is an
     attempt after that one. Jobs of a round that are older than the first submission ran rows of what may have
-    been another input.
+    been another input. If a person cleared a part of it only, they count: they may have answered other parts.
 
     :param attempts: of the first submission; see `attempts_of`.
     """
-    since = max((bill.job.created_at for bills in attempts.values() for bill in bills), default=LONG_AGO)
+    since = min((bill.job.created_at for bills in attempts.values() for bill in bills), default=LONG_AGO)
     for bills in rounds:
         of_runs: dict[tuple[str, str], list[Billed]] = {}
         for bill in sorted(bills, key=_CREATED_AT):

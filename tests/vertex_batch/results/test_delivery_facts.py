@@ -42,3 +42,10 @@ def test_a_job_that_ran_rows_of_an_earlier_one_again_is_an_attempt_after_it():
         ["run 2"],
         ["run 3"],
     ]
+
+
+def test_a_round_counts_if_only_a_part_was_cleared_after_it():
+    """It may have answered rows of the part that was not."""
+    attempts = {0: [a_bill("part 1, again", 50, task="submit"), a_bill("part 2", 6, task="submit", index=1)]}
+    add_rounds(attempts, [[a_bill("of an earlier input", 1), a_bill("round 1", 10)]])
+    assert [bill.job.job_id for bill in attempts[1]] == ["round 1"]

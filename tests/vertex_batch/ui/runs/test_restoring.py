@@ -122,7 +122,7 @@ def test_the_command_names_the_address_that_a_delivery_is_beside(name):
 
 def test_a_replaced_delivery_is_made_of_the_last_submission_and_the_retries_of_its_rows():
     again = {"task_id": "retry_1.submit", "labels": {RETRY_LABEL: "1"}, "inputs": ("gs://b/rows.jsonl",)}
-    jobs = [a_job(4, **again), a_job(3), a_job(2, **again), a_job(1), a_job(0, rows=0, task_id="b")]
+    jobs = [a_job(4, **again), a_job(3), a_job(2, **again), a_job(1), a_job(5, rows=0, task_id="b")]
     found = restoring(beside(replaced_by="later"), jobs, (RESULTS, None))
     assert found.to == "gs://b/1/answers.night.csv"
     assert list(found.outputs) == ["gs://b/out/3", "gs://b/out/4"]
