@@ -132,7 +132,7 @@ def _asset(name: str) -> BaseAsset:
 def _own_timetable(path: str, arguments: Mapping[str, object]) -> Any:
     module, _, name = path.rpartition(".")
     found = getattr(import_module(module), name)
-    # A spec may choose a timetable. It may not call other installed code.
+    # A spec may choose a timetable, and call nothing else that is installed. Its module is imported.
     bases = {base.__name__ for base in found.__mro__} if isinstance(found, type) else set[str]()
     if not bases & {"BaseTimetable", "Timetable"}:
         raise TimetableError(f"`{path}` is not an Airflow timetable")

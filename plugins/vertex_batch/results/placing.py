@@ -209,14 +209,18 @@ class Claim:
         return None
 
     def put(self, written: dict[str, str], content: bytes) -> None:
-        """Replace what is there.
+        """Replace what is there, unless another run has taken the claim over since: this one stood still.
 
         A task that is killed here leaves the claim, so that another run knows whose files these are. A retry
         puts them all again.
 
         :param written: the URIs of the new files, by the names of their places.
         :param content: the manifest.
+        :raises DeliveryBusyError: another run holds the claim.
         """
+        held, mine = Manifest.read(self.target.read_small(self.place.claim)), Manifest.read(content)
+        if mine and (held is None or held.run != mine.run):
+            raise DeliveryBusyError(self.place.answers, held.run_id if held else "", mine)
         self.target.write(self.place.claim, [content])
         self.target.remove(self.place.manifest)
         for name, uri in self.place.files().items():

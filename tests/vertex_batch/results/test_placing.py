@@ -10,7 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
@@ -378,6 +380,19 @@ class TestTwoAtOnce:
             write("again", 3)
         Path(to.claim).unlink(missing_ok=True)
         assert in_place(write("again", 3).place) == ("again", 3, 0)
+
+    def test_one_that_stood_still_until_its_claim_was_taken_over_replaces_nothing(self, write, to):
+        write("night", 1)
+        manifest = another(delivered=3)
+        content = msgspec.json.encode(manifest)
+        claim = Claim.acquire(ObjectStorage(LocalFileSystem()), to, content, manifest)
+        taken_over = self.claim(to, "other", 3)
+        content_of_other = taken_over.read_bytes()
+        with pytest.raises(DeliveryBusyError, match="other is writing"):
+            claim.put({}, content)
+        assert taken_over.read_bytes() == content_of_other
+        taken_over.unlink()
+        assert in_place(to) == ("night", 1, 2)
 
     def test_a_worse_one_need_not_wait(self, write):
         place = write("night", 3).place
