@@ -14,7 +14,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.state import State
 
 from vertex_batch.dag_factory import build_dag, build_dags
-from vertex_batch.dag_factory.notices import on_cost, tell_of_lateness
+from vertex_batch.dag_factory.notices import notify_late, on_cost
 from vertex_batch.specs import load_specs, spec_of
 
 MINIMAL = {"model": "m", "inputs": "gs://bucket/a.jsonl", "output": "gs://bucket/out/"}
@@ -196,7 +196,7 @@ class TestNotices:
         assert f"the notifier {path} failed" in caplog.text
 
     def test_without_a_notifier_it_is_a_line_in_the_log(self, caplog):
-        tell_of_lateness(context(), None, {})
+        notify_late(context(), None, {})
 
         assert "Run r1 of nightly takes longer than expected" in caplog.text
 
@@ -213,7 +213,7 @@ class TestNotices:
 
         (alert,) = dag.deadline
         assert alert.interval.total_seconds() == 21_600
-        assert alert.callback.path == "vertex_batch.dag_factory.notices.tell_of_lateness"
+        assert alert.callback.path == "vertex_batch.dag_factory.notices.notify_late"
         assert copied(dag).deadline
 
     @pytest.mark.parametrize(

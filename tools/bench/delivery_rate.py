@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from tools.night.store_proxy import StoreProxy
-    from vertex_batch.results import Written
+    from vertex_batch.results import DeliveryOutcome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
@@ -111,7 +111,9 @@ def ours_by_request(folder: Path, to: Path) -> int:
     return ours(folder, to, key="")
 
 
-def in_store(_folder: Path, to: Path, run: str = "monday", output: str = "out", *others: str) -> Written:
+def in_store(
+    _folder: Path, to: Path, run: str = "monday", output: str = "out", *others: str
+) -> DeliveryOutcome:
     """Deliver from and to the object store.
 
     :param others: further inputs, each with one answered row.

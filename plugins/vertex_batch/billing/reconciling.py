@@ -20,7 +20,7 @@ _SERVICES = ("vertex", "agent platform")  # the service's names, of which an exp
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class JobComparison:
     """Our bill of one job and the amount of another system.
 
     :param theirs: their amount in USD; None if they have none.
@@ -72,11 +72,11 @@ def _difference(theirs: Decimal, ours: Decimal, jobs: int = 1) -> Decimal:
 class Reconciliation:
     """All jobs, and what the other system has that belongs to none of our jobs: its name -> USD."""
 
-    jobs: Sequence[Compared]
+    jobs: Sequence[JobComparison]
     unmatched: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
-    def compared(self) -> list[Compared]:
+    def compared(self) -> list[JobComparison]:
         return [job for job in self.jobs if job.theirs is not None]
 
     def reasons_without_figure(self) -> dict[str, int]:
@@ -85,7 +85,7 @@ class Reconciliation:
         return dict(counts.most_common())
 
     def models(self) -> list[ModelSum]:
-        by_model: dict[str, list[Compared]] = {}
+        by_model: dict[str, list[JobComparison]] = {}
         for job in self.compared:
             by_model.setdefault(job.model, []).append(job)
         return [
@@ -103,14 +103,14 @@ def against_prices(repriced: Iterable[tuple[Bill, Sequence[LineItem]]]) -> Recon
     return Reconciliation([_at_other_prices(bill, items) for bill, items in repriced])
 
 
-def _at_other_prices(bill: Bill, items: Sequence[LineItem]) -> Compared:
+def _at_other_prices(bill: Bill, items: Sequence[LineItem]) -> JobComparison:
     before = {_line(item): item for item in bill.line_items}
     why = (
         f"{_line(item)}: {_rate(old)} -> {_rate(item)}"
         for item in items
         if (old := before.get(_line(item))) is not None and old.unit_price_usd != item.unit_price_usd
     )
-    return Compared(bill, total(items), tuple(why))
+    return JobComparison(bill, total(items), tuple(why))
 
 
 def _line(item: LineItem) -> str:
@@ -163,11 +163,11 @@ def exact_cost(row: Mapping[str, str]) -> Decimal | None:
     return -cost if cost is not None and text.startswith("-") else cost
 
 
-def _on_the_invoice(bill: Bill, costs: Sequence[Decimal] | None) -> Compared:
+def _on_the_invoice(bill: Bill, costs: Sequence[Decimal] | None) -> JobComparison:
     if costs is None:
-        return Compared(bill, None, (NOT_BILLED,))
+        return JobComparison(bill, None, (NOT_BILLED,))
     why = () if bill.total.complete else ("our sum is a lower bound",)
-    return Compared(bill, Total(add(costs), complete=True), why)
+    return JobComparison(bill, Total(add(costs), complete=True), why)
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
-from vertex_batch.billing.reconciling import Compared, Reconciliation
+from vertex_batch.billing.reconciling import JobComparison, Reconciliation
 from vertex_batch.costs.bill import Bill, Total
 from vertex_batch.pricing import Basis, add
 from vertex_batch.pricing.exact import exact
@@ -82,13 +82,13 @@ def logged_job(request_id: str) -> str:
 
 def _at_the_proxy(
     bill: Bill, logged: _Logged | None, now: datetime, version: tuple[int, int] | None
-) -> Compared:
+) -> JobComparison:
     if logged is None:
-        return Compared(bill, None, (why_not_priced(bill, now),))
+        return JobComparison(bill, None, (why_not_priced(bill, now),))
     theirs = Total(logged.spend, complete=True)
-    if not Compared(bill, theirs).differs:
-        return Compared(bill, theirs)
-    return Compared(bill, theirs, tuple(_why_litellm_differs(bill, logged, version)))
+    if not JobComparison(bill, theirs).differs:
+        return JobComparison(bill, theirs)
+    return JobComparison(bill, theirs, tuple(_why_litellm_differs(bill, logged, version)))
 
 
 def why_not_priced(bill: Bill, now: datetime) -> str:

@@ -46,8 +46,7 @@ class Estimate:
     :param method: how it was found, as a sentence.
     :param unknown: why part of it is unknown, and what was assumed instead.
     :param is_first: no earlier job shows how long answers are.
-    :param is_exact: nothing of the input was
-        guessed.
+    :param is_exact: nothing of the input was guessed.
     :param has_assumptions: the lengths of files were assumed.
     :param failure: why the run would probably fail after it was paid for, as a sentence; empty if it would
         not, or if that is not known.

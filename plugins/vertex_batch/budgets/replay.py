@@ -123,10 +123,10 @@ def change_of(past: PastJob, survey: Survey) -> InputChange:
     answer = past.uncut_answer(survey)
     allowed = sum(within(*answer, survey.limits, spread=past.is_limited_more(survey)))
     cut = max(_ONE, sum(past.answer) / allowed) if allowed else _ONE
-    return InputChange(_length(past, survey), cut, _room(past, survey), _newfiles_of(past, survey))
+    return InputChange(_length(past, survey), cut, _room(past, survey), _new_file_kinds(past, survey))
 
 
-def surveyfiles_of(survey: Survey) -> frozenset[str]:
+def file_kinds_of(survey: Survey) -> frozenset[str]:
     """What the rows of an input have beside text."""
     return files_of(part.modality for part in survey.tokens if part.kind in OF_THE_PROMPT)
 
@@ -286,7 +286,7 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     The bytes of files say less than their tokens, but tokens are counted by rules, so only a large difference
     counts.
     """
-    has_files = bool(past.files or surveyfiles_of(survey))
+    has_files = bool(past.files or file_kinds_of(survey))
     size = survey.content or survey.size
     if past.size and size and survey.rows and (not has_files or survey.assumed):
         return Fraction(size * past.rows, past.size * survey.rows)
@@ -297,11 +297,11 @@ def _length(past: PastJob, survey: Survey) -> Fraction:
     return length if is_much(length) else _ONE
 
 
-def _newfiles_of(past: PastJob, survey: Survey) -> frozenset[str]:
+def _new_file_kinds(past: PastJob, survey: Survey) -> frozenset[str]:
     """What the rows have beside text and the earlier ones had not. Only Gemini reports it with its usage."""
     model = next((key.model for key in past.usage), "")
     is_reported = family(model) is not Family.OTHER and "embedding" not in model
-    return surveyfiles_of(survey) - past.files if is_reported else frozenset()
+    return file_kinds_of(survey) - past.files if is_reported else frozenset()
 
 
 def _room(past: PastJob, survey: Survey) -> Fraction:

@@ -33,7 +33,7 @@ from vertex_batch.cli.access import airflow_settings
 from vertex_batch.cli.bill import rows_data
 from vertex_batch.cli.cost import expected_of, find_bill
 from vertex_batch.cli.output import print_json, print_parts, say, total_data
-from vertex_batch.cli.run import INTERRUPT, Order
+from vertex_batch.cli.run import INTERRUPT, RunRequest
 from vertex_batch.cli.tables import render_bill
 from vertex_batch.costs import COMMAND_LINE, JobFilter
 from vertex_batch.dag_factory import build_dag
@@ -102,7 +102,7 @@ def _give_up_retries() -> None:
         )
 
 
-def main(order: Order, out: TextIO) -> int:
+def main(request: RunRequest, out: TextIO) -> int:
     """Run the DAG to its end. Return 1 if the run failed.
 
     :param out: where the result is printed; logs go to standard error.
@@ -111,8 +111,8 @@ def main(order: Order, out: TextIO) -> int:
     interruption = Interruption()
     is_command.set(True)
     initdb()
-    spec, folder = load_spec(order.spec), Path(order.spec).resolve().parent
-    spec = spec.with_jobs(order.job(job) for job in spec.jobs)
+    spec, folder = load_spec(request.spec), Path(request.spec).resolve().parent
+    spec = spec.with_jobs(request.job(job) for job in spec.jobs)
     dag = build_dag(spec, prices_folder(folder), budgets_file(folder))
     for task in dag.tasks:
         # Airflow calls it before each start of the task, and each time that it is resumed.
@@ -121,12 +121,12 @@ def main(order: Order, out: TextIO) -> int:
             task.run_type = COMMAND_LINE
     _check_connections(spec)
     signal.signal(INTERRUPT, interruption.request)
-    moment = _moment(spec.name, datetime.fromisoformat(order.moment), again=order.again)
-    conf = {JOBS: order.jobs} if spec.grouped and order.jobs else None
+    moment = _moment(spec.name, datetime.fromisoformat(request.moment), again=request.again)
+    conf = {JOBS: request.jobs} if spec.grouped and request.jobs else None
     run = dag.test(run_after=moment, logical_date=moment, run_conf=conf)
     results = [result for job in spec.jobs for result in _results(run, spec, job)]
     with redirect_stdout(out):
-        if order.as_json:
+        if request.as_json:
             print_json({"jobs": [data for data, _ in results]})
         else:
             print_parts(*(shown for _, shown in results if shown))
@@ -209,6 +209,6 @@ if __name__ == "__main__":
     result = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
-        sys.exit(main(Order(**json.loads(sys.argv[1])), result))
+        sys.exit(main(RunRequest(**json.loads(sys.argv[1])), result))
     except VertexBatchError as error:
         sys.exit(f"vertex-batch: {error}")

@@ -26,7 +26,7 @@ from vertex_batch.usage.files import (
     with_notes,
 )
 from vertex_batch.usage.parallel import OnProgress, scan_files, scan_in_turn
-from vertex_batch.usage.scan import Copies, ScanOptions
+from vertex_batch.usage.scan import CopiedRows, ScanOptions
 from vertex_batch.usage.types import ScanResult
 
 _GCS = ("gs://", "gcs://")
@@ -80,7 +80,7 @@ def scan_outputs(
     if len(outputs) == 1:
         scanned = scan_files(outputs[0].storage, outputs[0].read, options, processes, on_progress)
     else:
-        copies = replace(options, copies=Copies())
+        copies = replace(options, copies=CopiedRows())
         scanned = scan_in_turn([(output.storage, output.read) for output in outputs], copies, on_progress)
     read = [file.uri for output in outputs for file in output.read]
     left_out = [path for output in outputs for path in output.left_out]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vertex_batch.billing import reconciling, spend_logs
 from vertex_batch.billing.price_books import OneBook
-from vertex_batch.billing.reconciling import Compared, Reconciliation
+from vertex_batch.billing.reconciling import JobComparison, Reconciliation
 from vertex_batch.billing.repricing import recorded, reprice
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.access import KEY_VARIABLE
@@ -217,7 +217,7 @@ def _as_data(found: Reconciliation, options: Namespace) -> dict[str, object]:
     }
 
 
-def _job(job: Compared) -> dict[str, object]:
+def _job(job: JobComparison) -> dict[str, object]:
     return {
         "job": str(job.bill.job),
         "model": job.model,

@@ -43,7 +43,7 @@ _DAG_FILE = "import __main__\n\ndag = __main__.dag  # Airflow looks for DAGs in 
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunRequest:
     """What to run. Keys are not part of it: they are in the connections of the environment.
 
     :param moment: the run's logical time, ISO 8601.
@@ -105,11 +105,11 @@ def run(options: Namespace) -> int:
     if find_spec("airflow") is None:
         raise ModuleNotFoundError(name="airflow")
     spec = load_spec(options.spec)
-    order = _order(options, spec)
+    request = _request(options, spec)
     with _held(state_folder() / spec.name) as lock:
         folder = Path(lock.name).resolve().parent
         environment = {**os.environ, **_airflow_settings(folder), **_connections(options, spec)}
-        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", json.dumps(asdict(order))]
+        command = [sys.executable, "-m", "vertex_batch.cli.dag_run", json.dumps(asdict(request))]
         return _Process(command, environment, lock, options.on_interrupt).wait()
 
 
@@ -198,12 +198,12 @@ def _held(folder: Path) -> Iterator[IO[str]]:
         yield lock
 
 
-def _order(options: Namespace, spec: Spec) -> Order:
+def _request(options: Namespace, spec: Spec) -> RunRequest:
     changes = {"connection": _PROXY if "://" in (options.proxy or "") else options.proxy}
     if options.cost_connection != "batch_costs":
         changes["cost_connection"] = options.cost_connection
     defaults = {name: getattr(options, name) for name in ("project", "location")}
-    return Order(
+    return RunRequest(
         spec=str(Path(options.spec).resolve()),
         moment=_moment(spec, options.date).isoformat(),
         jobs=[job.name for job in plans.chosen_jobs(spec, options.job)] if options.job else [],

@@ -27,7 +27,7 @@ def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     return f"{input_rows:,} input {rows} = {delivered:,} delivered + {exceptions:,} {bad}"
 
 
-def answers_stay(delivered: int, uri: str, rest: Lacking | None = None) -> str:
+def answers_stay(delivered: int, uri: str, rest: UnansweredRows | None = None) -> str:
     """Say that a delivery was not replaced by a worse one.
 
     :param rest: its rows without a good answer; None if that is not known.
@@ -45,14 +45,16 @@ def now_stay(text: str, delivered: int, uri: str, now: str) -> str:
     :param now: what is said instead.
     """
     stay = answers_stay(delivered, uri).removesuffix(NOTHING_TO_DO)
-    return re.sub(f"{re.escape(stay)}(?:{re.escape(NOTHING_TO_DO)}|{Lacking.PATTERN})", lambda _: now, text)
+    return re.sub(
+        f"{re.escape(stay)}(?:{re.escape(NOTHING_TO_DO)}|{UnansweredRows.PATTERN})", lambda _: now, text
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class UnansweredRows:
     """The rows of a delivery that have no good answer, and the run that has to send them again.
 
-    >>> str(Lacking(3, "nightly", "once"))
+    >>> str(UnansweredRows(3, "nightly", "once"))
     '; 3 of its rows have no answer. To send only these again, run `vertex-batch retry-rows nightly once`.'
 
     :param run_id: the run whose rows have to be sent again; empty if there is none, such as for a delivery of
@@ -70,7 +72,7 @@ class Lacking:
     @classmethod
     def beside(
         cls, rows: int, run: tuple[str, str], retry_of: str, other: tuple[str, str], job_name: str
-    ) -> Lacking:
+    ) -> UnansweredRows:
         """The rows of a delivery that stays although another one was made.
 
         If that is of the same run, a person has cleared its submit task. To send rows of the run again would
@@ -173,10 +175,10 @@ class Delivery:
         """Its DAG, and the address at which it is, or the better delivery beside which it is."""
         return self.dag_id, self.kept_at or self.answers_uri
 
-    def lacking_beside(self, other: Delivery) -> Lacking:
+    def lacking_beside(self, other: Delivery) -> UnansweredRows:
         """Its rows without a good answer, if it stays although another delivery was made."""
         run = (self.dag_id, self.run_id)
-        return Lacking.beside(
+        return UnansweredRows.beside(
             self.exceptions, run, self.retry_of, (other.dag_id, other.run_id), self.job_name
         )
 

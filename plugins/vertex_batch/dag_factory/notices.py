@@ -116,7 +116,7 @@ def on_late(spec: Spec) -> list[DeadlineAlert]:
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=spec.expected_duration,
             callback=SyncCallback(
-                tell_of_lateness, kwargs={"path": notice.notifier, "arguments": notice.arguments}
+                notify_late, kwargs={"path": notice.notifier, "arguments": notice.arguments}
             ),
         )
         for notice in _of(spec, Occasion.LATE) or [Notice()]
@@ -131,7 +131,7 @@ def on_cost(spec: Spec, job: JobSpec) -> list[NotifyOfCost]:
     return [NotifyOfCost(job.expected_cost_usd, notices or [Notice()])]
 
 
-def tell_of_lateness(context: Context, path: str | None, arguments: Mapping[str, Any]) -> None:
+def notify_late(context: Context, path: str | None, arguments: Mapping[str, Any]) -> None:
     """Notify of a run that takes longer than expected. Airflow calls this by its import path."""
     Notify(path, arguments, "takes longer than expected")(context)
 

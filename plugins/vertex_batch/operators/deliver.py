@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch import results
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.costs import CostTableError, Delivery
-from vertex_batch.costs.deliveries import Lacking, answers_stay
+from vertex_batch.costs.deliveries import UnansweredRows, answers_stay
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.hooks.storage import open_storage
@@ -152,7 +152,7 @@ class DeliverResultsOperator(SpecOperator):
             ),
         }
 
-    def _deliver(self, context: Context, run: RunBills) -> tuple[results.Written, str | None, str]:
+    def _deliver(self, context: Context, run: RunBills) -> tuple[results.DeliveryOutcome, str | None, str]:
         """Write the delivery; return it, why the run is bad, and what a person may want to act on."""
         storage = open_storage(self.gcp_conn_id)
         settings = results.ResultSettings(
@@ -252,7 +252,9 @@ class DeliverResultsOperator(SpecOperator):
             **({"retry_of": retried} if retried else {}),
         }
 
-    def _record(self, context: Context, table: CostTable, run: RunBills, written: results.Written) -> None:
+    def _record(
+        self, context: Context, table: CostTable, run: RunBills, written: results.DeliveryOutcome
+    ) -> None:
         """Store the numbers in the cost table, where the pages read them.
 
         :raises CostTableError: it cannot be written. The delivery is complete.
@@ -301,7 +303,7 @@ class DeliverResultsOperator(SpecOperator):
             )
             raise type(error)(error.database, error.reason, consequence) from error
 
-    def _report(self, written: results.Written, counts: results.Counts, bill: Total) -> None:
+    def _report(self, written: results.DeliveryOutcome, counts: results.Counts, bill: Total) -> None:
         self.log.info("%s", counts)
         if written.changed:
             self.log.info("Delivered to %s; exceptions: %s", written.place.answers, written.place.exceptions)
@@ -335,14 +337,14 @@ class DeliverResultsOperator(SpecOperator):
             self.log.warning("The sums differ: %s", problem)
 
 
-def _beside(written: results.Written, to: str, task_id: str, job_name: str) -> str:
+def _beside(written: results.DeliveryOutcome, to: str, task_id: str, job_name: str) -> str:
     """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
     if written.kept is None:
         return ""
     if better := written.better:
         this = (written.manifest["dag_id"], written.manifest["run_id"])
         job = job_name if better.dag_id == this[0] else ""
-        lacking = Lacking.beside(better.exceptions, better.run, better.retry_of, this, job)
+        lacking = UnansweredRows.beside(better.exceptions, better.run, better.retry_of, this, job)
         stay = answers_stay(better.delivered, to, lacking)
         if not written.manifest["delivered"]:
             return stay

@@ -146,12 +146,12 @@ class PrepareRetryOperator(StagingOperator):
 
     def _find(
         self, storage: ObjectStorage, chains: Sequence[results.JobChain], reasons: Sequence[str], work: Path
-    ) -> results.Found:
+    ) -> results.RetrySelection:
         settings = results.ResultSettings(self.key or "", self.answer, results.read_schema(self.schema))
         collector = results.RetryCollector(storage, settings, reasons, self._limits, work=work, log=self.log)
         return collector.collect(chains)
 
-    def _futile(self, context: Context, found: results.Found) -> list[str]:
+    def _futile(self, context: Context, found: results.RetrySelection) -> list[str]:
         """The reasons for which no row is paid for again, because the round before did not help; logged."""
         if self.round == 1:
             return []

@@ -1,8 +1,8 @@
 """From an output to a delivery: join answers to their inputs, in order, and name every row without one."""
 
-from vertex_batch.results.again import Found as Found
 from vertex_batch.results.again import JobChain as JobChain
 from vertex_batch.results.again import RetryCollector as RetryCollector
+from vertex_batch.results.again import RetrySelection as RetrySelection
 from vertex_batch.results.again import futile_reasons as futile_reasons
 from vertex_batch.results.again import stage_files as stage_files
 from vertex_batch.results.again import wanted_reasons as wanted_reasons
@@ -20,7 +20,7 @@ from vertex_batch.results.delivery_facts import total_of as total_of
 from vertex_batch.results.delivery_facts import why_bad as why_bad
 from vertex_batch.results.delivery_facts import without_keys as without_keys
 from vertex_batch.results.engine import check_packages as check_packages
-from vertex_batch.results.joining import Joined as Joined
+from vertex_batch.results.joining import JoinedRows as JoinedRows
 from vertex_batch.results.joining import join as join
 from vertex_batch.results.placing import DeliveryBusyError as DeliveryBusyError
 from vertex_batch.results.placing import DeliveryPlace as DeliveryPlace
@@ -31,5 +31,5 @@ from vertex_batch.results.types import Counts as Counts
 from vertex_batch.results.types import ExtraKind as ExtraKind
 from vertex_batch.results.types import Reason as Reason
 from vertex_batch.results.types import ResultSettings as ResultSettings
-from vertex_batch.results.writing import Written as Written
+from vertex_batch.results.writing import DeliveryOutcome as DeliveryOutcome
 from vertex_batch.results.writing import deliver as deliver

@@ -124,7 +124,7 @@ class RetryFile:
 
 
 @dataclass(slots=True)
-class Found:
+class RetrySelection:
     """What a look at the round before has found.
 
     :param answered: rows that it has answered.
@@ -179,7 +179,7 @@ class Found:
 def futile_reasons(sent: Mapping[str, int], again: Mapping[str, int]) -> list[str]:
     """The reasons for which the round before paid for rows again and answered hardly any of them well.
 
-    :param sent: the paid rows that the round before sent, by reason; see `Found.sent_and_paid`.
+    :param sent: the paid rows that the round before sent, by reason; see `RetrySelection.sent_and_paid`.
     :param again: those that would be sent now. If there are more than were sent, some of them were not tried
         again yet, so nothing can be said.
     """
@@ -210,18 +210,18 @@ class RetryCollector:
         self._storage, self._settings, self._reasons = storage, settings, tuple(reasons)
         self._limits, self._work, self._log = limits, work, log
 
-    def collect(self, chains: Sequence[JobChain]) -> Found:
+    def collect(self, chains: Sequence[JobChain]) -> RetrySelection:
         """Find the rows of all chains, in the order of the inputs. Memory does not grow with the rows.
 
         :raises InputMissingError: an input no longer exists. The other errors are those of `join`.
         :raises InputUnusableError: an input now has other rows than a job has read.
         """
-        found = Found()
+        found = RetrySelection()
         self._work.mkdir(parents=True, exist_ok=True)
         found.files = list(_files(self._rows(chains, found), self._limits, self._work))
         return found
 
-    def _rows(self, chains: Sequence[JobChain], found: Found) -> Iterator[bytes]:
+    def _rows(self, chains: Sequence[JobChain], found: RetrySelection) -> Iterator[bytes]:
         for number, chain in enumerate(chains):
             last = chain.jobs[-1]
             if chain.is_hopeless:

@@ -27,8 +27,8 @@ class Manifest(msgspec.Struct, frozen=True):
     :param run_id: empty for a delivery of the command line.
     :param run_date: the day of the run; empty for deliveries of older versions.
     :param input_is_chosen: the run was triggered with another input than its spec names.
-    :param input_digest: of the input's rows, see `Joined`; empty for deliveries of older versions. Likewise
-        `input_uris_digest`, of the names of its objects.
+    :param input_digest: of the input's rows, see `JoinedRows`; empty for deliveries of older versions.
+        Likewise `input_uris_digest`, of the names of its objects.
     :param rewritten_objects: of the input, written again after the jobs were created, so that the jobs may
         have read other rows.
     :param other_prompts: answers to another prompt than their input row has.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vertex_batch.results.files import Block, Kind, open_writer
-from vertex_batch.results.joining import Joined
+from vertex_batch.results.joining import JoinedRows
 from vertex_batch.results.types import AnswerForm
 from vertex_batch.specs.results import ANSWER_COLUMNS, EXCEPTION_COLUMNS
 
@@ -64,7 +64,7 @@ QUERIES = {
 """The rows of each file, and its columns; ``*`` stands for the fields that are carried over."""
 
 
-def write_rows(joined: Joined, name: str, path: Path, suffix: str) -> int:
+def write_rows(joined: JoinedRows, name: str, path: Path, suffix: str) -> int:
     """Write one file of a delivery; return how many rows it has.
 
     :param name: ``answers``, ``exceptions`` or ``extra``.
@@ -83,7 +83,7 @@ def write_rows(joined: Joined, name: str, path: Path, suffix: str) -> int:
     return rows
 
 
-def _block(joined: Joined, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
+def _block(joined: JoinedRows, narrow: pa.RecordBatch, name: str, order: Sequence[str]) -> Block:
     """Add the texts to the rows of a query."""
     spool = joined.spool
     spans = zip(

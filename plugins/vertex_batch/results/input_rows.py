@@ -78,7 +78,7 @@ def input_lines(store: ObjectStorage, objects: Sequence[SourceObject]) -> Iterat
 class InputLoader:
     """Reads all input rows: their place, key and kept fields, and what identifies them.
 
-    :param digest: see `Joined.input_digest`, of the rows that were read.
+    :param digest: see `JoinedRows.input_digest`, of the rows that were read.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ _FIRST_OF_REASON = (
 )
 
 
-class Joined:
+class JoinedRows:
     """The rows of a run, joined.
 
     :param counts: the numbers; input rows = delivered + exceptions.
@@ -120,7 +120,7 @@ def join(
     prices: Mapping[JobId | None, JobPrices] | None = None,
     jobs: Sequence[JobInput] = (),
     counted: int | None = None,
-) -> Iterator[Joined]:
+) -> Iterator[JoinedRows]:
     """Join the outputs of all attempts to the inputs. Memory does not grow with the rows; disk does.
 
     :param inputs: the URIs that the first attempt was submitted for, wildcards allowed, in order. Not those
@@ -157,7 +157,7 @@ def join(
             added, doubtful = added_objects(candidates, newer, listed, counted=counted, unknown_rows=unknown)
             objects = [each for each in objects if each not in added]
         connection, spool, input_digest = stack.enter_context(load.joined(work, objects))
-        yield Joined(
+        yield JoinedRows(
             connection,
             spool,
             settings,

@@ -20,7 +20,7 @@ from vertex_batch.costs.money import in_full
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.results.comparing import Earlier, Manifest, must_stay, why_kept
 from vertex_batch.results.delivery_rows import write_rows
-from vertex_batch.results.joining import Joined
+from vertex_batch.results.joining import JoinedRows
 from vertex_batch.results.placing import Claim, DeliveryPlace, alone_at, places, temporary
 from vertex_batch.results.types import SHOWN, Counts
 from vertex_batch.storage import ObjectStorage, blocks_of
@@ -29,7 +29,7 @@ MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class DeliveryOutcome:
     """A delivery that is in its place.
 
     :param manifest: the content of the manifest.
@@ -57,8 +57,8 @@ class Written:
 
 
 def deliver(
-    joined: Joined, to: str, target: ObjectStorage, facts: Mapping[str, object], *, replace: bool = False
-) -> Written:
+    joined: JoinedRows, to: str, target: ObjectStorage, facts: Mapping[str, object], *, replace: bool = False
+) -> DeliveryOutcome:
     """Write the delivery of a join: to its address, or beside a better one that is there; see `why_kept`.
 
     :param to: the URI of the answers; its ending is the format.
@@ -76,18 +76,20 @@ def deliver(
         return _put_where_it_may_be(files, first, replace=replace)
 
 
-def _put_where_it_may_be(files: _Files, first: DeliveryPlace, *, replace: bool) -> Written:
+def _put_where_it_may_be(files: _Files, first: DeliveryPlace, *, replace: bool) -> DeliveryOutcome:
     place, kept, reason = first, None, ""
     others: Iterator[DeliveryPlace] = iter(())
     while True:
         if files.is_in(place):
             found = files.manifest(place)
-            return Written(place, found, changed=False, kept=kept, why_kept=reason, earlier=files.earlier)
+            return DeliveryOutcome(
+                place, found, changed=False, kept=kept, why_kept=reason, earlier=files.earlier
+            )
         current, why = files.put(place, replace=replace)
         if why is None or current is None:
             is_other_run = current is not None and bool(current.run_id) and current.run != files.new.run
             replaced = current if is_other_run and not files.has_moved else None
-            return Written(place, files.manifest(place), True, replaced, kept, reason, files.earlier)
+            return DeliveryOutcome(place, files.manifest(place), True, replaced, kept, reason, files.earlier)
         if kept is None:
             kept, reason, others = current, why, places(first, files.new, current)
         if not files.new.run_id:
@@ -107,7 +109,7 @@ class _Files:
     """
 
     def __init__(
-        self, joined: Joined, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, object]
+        self, joined: JoinedRows, target: ObjectStorage, first: DeliveryPlace, facts: Mapping[str, object]
     ) -> None:
         self._target, self._first = target, first
         self._local: dict[str, Path] = {}

@@ -51,7 +51,7 @@ def _prices() -> PriceBook:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OverviewQuery:
     """What an address asks for.
 
     :param given: the days as they were given, to show them in the form again.
@@ -73,7 +73,7 @@ def _read_query(
     team: str = "",
     dag_id: str = "",
     compare: str = "",
-) -> Asked:
+) -> OverviewQuery:
     by = by or ("kind" if spec else "spec")
     if by not in get_args(By):
         raise BadAddressError(f"Spend can be shown by {', '.join(get_args(By))}, not by {by[:40]!r}.")
@@ -83,10 +83,10 @@ def _read_query(
     except BadAddressError as error:
         problem, period = error, read_period("", "", today)
     where = JobFilter(spec=spec, team=team, dag_id=dag_id, since=period.since, until=period.until)
-    return Asked(View(cast("By", by), period, where, compare == "previous"), (since, until), problem)
+    return OverviewQuery(View(cast("By", by), period, where, compare == "previous"), (since, until), problem)
 
 
-def _view(asked: Annotated[Asked, Depends(_read_query)]) -> View:
+def _view(asked: Annotated[OverviewQuery, Depends(_read_query)]) -> View:
     if asked.problem:
         raise asked.problem
     return asked.view
@@ -100,7 +100,7 @@ def overview(
     request: Request,
     reader: CurrentReader,
     costs: CostsIfAny,
-    asked: Annotated[Asked, Depends(_read_query)],
+    asked: Annotated[OverviewQuery, Depends(_read_query)],
     today: Today,
 ) -> Response:
     view = asked.view

@@ -13,7 +13,7 @@ import msgspec
 from vertex_batch.errors import OutputMissingError
 from vertex_batch.storage import Lines, ObjectStorage, SourceObject, as_storage, path_of, read_lines
 from vertex_batch.usage.parallel import OnProgress, scan_files, scan_in_turn
-from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, Copies, Scanner, ScanOptions, ids_of
+from vertex_batch.usage.scan import LONG_CONTEXT_THRESHOLD, CopiedRows, Scanner, ScanOptions, ids_of
 from vertex_batch.usage.types import ScanResult
 
 INCREMENTS = "incremental_predictions"
@@ -139,7 +139,7 @@ def scan_output(
     files = output_files(storage, directory, job)
     how = ScanOptions(job_model, long_context_threshold=long_context_threshold, **options)
     if files.copied:
-        how = replace(how, copies=Copies())
+        how = replace(how, copies=CopiedRows())
         scanned = scan_in_turn([(storage, [each]) for each in files.objects], how, on_progress)
         if how.already_billed is None:  # a repeated row is not one that an earlier job has answered
             scanned = replace(scanned, ok=scanned.ok - scanned.copied, copied=0)

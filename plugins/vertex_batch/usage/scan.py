@@ -44,11 +44,11 @@ class ScanOptions:
     long_context_threshold: int = LONG_CONTEXT_THRESHOLD
     thresholds: Mapping[str, int] = field(default_factory=dict)
     already_billed: frozenset[str] | set[str] | None = None
-    copies: Copies | None = None
+    copies: CopiedRows | None = None
     price_days: tuple[date, ...] = ()
 
 
-class Copies:
+class CopiedRows:
     """Tells the rows that a resumed job copied from the output of an earlier one, by their ``responseId``.
 
     An id that one output holds more than once identifies no row, so it makes none a copy. Memory grows with

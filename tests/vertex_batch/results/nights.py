@@ -14,7 +14,7 @@ import fsspec
 from vertex_batch.billing.making import make_bill
 from vertex_batch.costs import Bill, JobFacts
 from vertex_batch.pricing import PriceBook, packaged_prices
-from vertex_batch.results import AttemptOutput, JobPrices, Joined, ResultSettings, deliver, join
+from vertex_batch.results import AttemptOutput, JobPrices, JoinedRows, ResultSettings, deliver, join
 from vertex_batch.storage import ObjectStorage
 from vertex_batch.usage import scan_output
 from vertex_batch.vertex.names import JobId
@@ -120,7 +120,7 @@ class Night:
         self.bills.append(make_bill(facts, scan, BOOK))
         self.attempts.append(AttemptOutput(attempt, job, (str(folder),), resumes=resumes))
 
-    def join(self, key: str = "ticket", **settings: Any) -> AbstractContextManager[Joined]:
+    def join(self, key: str = "ticket", **settings: Any) -> AbstractContextManager[JoinedRows]:
         self.joins += 1
         prices: dict[JobId | None, JobPrices] = {
             bill.job.key: JobPrices.of_bill(bill, BOOK.thresholds()) for bill in self.bills

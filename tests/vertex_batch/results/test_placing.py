@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tests.vertex_batch.results.nights import Night, a_request, answered, failed
 from vertex_batch.errors import ConfigurationError
-from vertex_batch.results import DeliveryBusyError, DeliveryPlace, Written, deliver, of_paid_answers
+from vertex_batch.results import DeliveryBusyError, DeliveryOutcome, DeliveryPlace, deliver, of_paid_answers
 from vertex_batch.results.comparing import Manifest, must_stay, why_kept
 from vertex_batch.results.placing import ABANDONED_AFTER, Claim
 from vertex_batch.storage import ObjectStorage
@@ -182,7 +182,7 @@ def write(tmp_path: Path, to: DeliveryPlace):
 
     def one(
         run_id: str, good: int, *, replace: bool = False, rows: list[Any] = ROWS, **facts: Any
-    ) -> Written:
+    ) -> DeliveryOutcome:
         night = Night(tmp_path / f"run-{run_id}")
         shutil.rmtree(night.root, ignore_errors=True)
         night.root.mkdir()

@@ -14,7 +14,7 @@ from tests.vertex_batch.ui.conftest import airflows_database, item
 from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
 from vertex_batch.costs import RowCounts
-from vertex_batch.costs.deliveries import Lacking, answers_stay
+from vertex_batch.costs.deliveries import UnansweredRows, answers_stay
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_OF_LABEL
 
@@ -103,7 +103,7 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 
 
-@pytest.mark.parametrize("rest", [None, Lacking(10, "nightly", "night"), Lacking(1)])
+@pytest.mark.parametrize("rest", [None, UnansweredRows(10, "nightly", "night"), UnansweredRows(1)])
 def test_the_note_of_a_delivery_says_what_is_there_now_and_that_the_command_is_below(pages, rest):
     to = "gs://demo-bucket/answers.parquet"
     kept = {"kept_at": to, "kept_answers": 290, "answers_uri": "gs://demo-bucket/answers.tonight.parquet"}
