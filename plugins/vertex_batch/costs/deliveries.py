@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Self
 
 from vertex_batch.costs.bill import JobFacts, add_totals
 from vertex_batch.costs.questions import JobCost
@@ -18,7 +17,6 @@ from vertex_batch.vertex.names import JobId
 NIGHT = timedelta(hours=12)
 """How far back `DeliverySums` go from the latest delivery."""
 _REASONS_SHOWN = 5
-NOTHING_TO_DO = "; nothing to do."
 
 
 def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
@@ -36,18 +34,7 @@ def answers_stay(delivered: int, uri: str, rest: UnansweredRows | None = None) -
         stay = f"The 1 answer that was delivered before stays at {uri}"
     else:
         stay = f"The {delivered:,} answers that were delivered before stay at {uri}"
-    return f"{stay}{(rest and str(rest)) or NOTHING_TO_DO}"
-
-
-def now_stay(text: str, delivered: int, uri: str, now: str) -> str:
-    """Replace what `answers_stay` has said of a delivery when that was made.
-
-    :param now: what is said instead.
-    """
-    stay = answers_stay(delivered, uri).removesuffix(NOTHING_TO_DO)
-    return re.sub(
-        f"{re.escape(stay)}(?:{re.escape(NOTHING_TO_DO)}|{UnansweredRows.PATTERN})", lambda _: now, text
-    )
+    return f"{stay}{(rest and str(rest)) or '; nothing to do.'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +48,6 @@ class UnansweredRows:
         the command line.
     :param job_name: see `Delivery`.
     """
-
-    PATTERN: ClassVar = r"; [\d,]+ of its rows ha(?:s|ve) no answer\.(?: To send only [^`]*`[^`]*`\.)?"
 
     rows: int
     dag_id: str = ""

@@ -23,7 +23,7 @@ from vertex_batch.observability.links import DeliveryLink, storage_url
 from vertex_batch.operators.base import SpecOperator, patterns
 from vertex_batch.tasks.choices import retried_run
 from vertex_batch.tasks.context import map_index, overridden
-from vertex_batch.tasks.outcome import explained, failed_tasks, note
+from vertex_batch.tasks.outcome import explained, failed_tasks, log_sentences, note
 from vertex_batch.tasks.run_bills import RecordedRun, RunBills
 from vertex_batch.tasks.shards import PartsReport
 from vertex_batch.vertex.labels import RETRY_LABEL
@@ -126,7 +126,10 @@ class DeliverResultsOperator(SpecOperator):
             written, bad, notable = self._deliver(context, run)
             self._record(context, table, run, written)
             self.delivery_url = storage_url(written.place.answers, is_file=True)
-            beside = _beside(written, self._place(run), self.task_id, self.job_name)
+            beside = _beside(written, self._place(run), self.task_id)
+            # What becomes of a better delivery may change: the page of the run says it as it is then.
+            if stays := _stays(written, self._place(run), self.job_name):
+                log_sentences(self.log.warning, stays)
             if bad:
                 where = shlex.join(["vertex-batch", "get", written.place.exceptions, "."])
                 self.log.error("Every row with its reason: `%s`", where)
@@ -337,20 +340,26 @@ class DeliverResultsOperator(SpecOperator):
             self.log.warning("The sums differ: %s", problem)
 
 
-def _beside(written: results.DeliveryOutcome, to: str, task_id: str, job_name: str) -> str:
-    """Explain why a delivery is not at its address, and how a person puts it there; empty if it is there."""
+def _stays(written: results.DeliveryOutcome, to: str, job_name: str) -> str:
+    """Say which better answers stay, and what these lack; empty if there are none."""
+    if (better := written.better) is None:
+        return ""
+    this = (written.manifest["dag_id"], written.manifest["run_id"])
+    job = job_name if better.dag_id == this[0] else ""
+    lacking = UnansweredRows.beside(better.exceptions, better.run, better.retry_of, this, job)
+    return answers_stay(better.delivered, to, lacking)
+
+
+def _beside(written: results.DeliveryOutcome, to: str, task_id: str) -> str:
+    """Say where a delivery is that is not at its address, and how a person puts it there.
+
+    Empty if it is there, or has no answers beside better ones.
+    """
     if written.kept is None:
         return ""
-    if better := written.better:
-        this = (written.manifest["dag_id"], written.manifest["run_id"])
-        job = job_name if better.dag_id == this[0] else ""
-        lacking = UnansweredRows.beside(better.exceptions, better.run, better.retry_of, this, job)
-        stay = answers_stay(better.delivered, to, lacking)
-        if not written.manifest["delivered"]:
-            return stay
-        return (
-            f"{stay} The {written.manifest['delivered']:,} of this delivery are in {written.place.answers}."
-        )
+    if written.better:
+        count = written.manifest["delivered"]
+        return f"The {count:,} of this delivery are in {written.place.answers}." if count else ""
     if not written.manifest["delivered"]:
         return f"{to} still has {written.kept}."
     return (

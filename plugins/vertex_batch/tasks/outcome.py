@@ -59,7 +59,7 @@ def explained(context: Context, log: Log) -> Iterator[None]:
         lines = _naming(context, _lines(error))
         _keep(context, log, {"message": "\n".join([*lines, *_notes.get()])})
         for line in lines:
-            _log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
+            log_sentences(log.info if isinstance(error, AirflowSkipException) else log.error, line)
         if isinstance(error, PermanentError):
             # Airflow logs this exception, too, and would log its cause after it.
             short = " ".join([*_SENTENCE_ENDS.split(lines[0])[:3], "See the log above."])
@@ -123,7 +123,7 @@ def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, f
     log.info("The request of the job would be:")
     for line in request.splitlines():
         log.info("%s", line)
-    _log_sentences(log.info, f"{message} Nothing is billed.")
+    log_sentences(log.info, f"{message} Nothing is billed.")
     facts = {
         "message": message,
         "rows": rows,
@@ -144,7 +144,7 @@ def note(context: Context, log: Log, message: str, *, is_logged: bool = False) -
     _notes.set((*_notes.get(), scrub(message)))
     _keep(context, log, {"message": "\n".join(_notes.get()), "is_note": True})
     if not is_logged:
-        _log_sentences(log.warning, message)
+        log_sentences(log.warning, message)
 
 
 def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> list[str]:
@@ -155,7 +155,8 @@ def failed_tasks(ti: RuntimeTaskInstanceProtocol, task_ids: Iterable[str]) -> li
     return next(filter(None, of_state), [])
 
 
-def _log_sentences(log: Any, message: str) -> None:
+def log_sentences(log: Any, message: str) -> None:
+    """Log each sentence of a message by itself."""
     for sentence in _SENTENCE_ENDS.split(scrub(message)):
         log("%s", sentence)
 

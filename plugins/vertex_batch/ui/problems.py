@@ -16,14 +16,14 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import select
 
 from vertex_batch.costs import CostTable, Delivery, JobCost, JobFacts, JobFilter, add_totals
-from vertex_batch.costs.deliveries import NOTHING_TO_DO, DeliverySums, say_paid_after
+from vertex_batch.costs.deliveries import DeliverySums, say_paid_after
 from vertex_batch.dag_factory import TAG
 from vertex_batch.operators.deliver import SAMPLES
 from vertex_batch.results import main_reason
 from vertex_batch.ui.access import Reader
 from vertex_batch.ui.runs.audit import DoneBy, cancelled_by, marked_failed
 from vertex_batch.ui.runs.cancelled import is_resolved
-from vertex_batch.ui.runs.restoring import is_beside, what_stays
+from vertex_batch.ui.runs.restoring import is_beside, is_settled, what_stays
 from vertex_batch.ui.runs.run_report import not_ended, read_run
 from vertex_batch.ui.spec_files import broken_specs, result_options
 from vertex_batch.ui.words import (
@@ -150,12 +150,14 @@ def _add_what_is_stored(costs: CostTable, found: Sequence[BadRun]) -> None:
     now = costs.current_deliveries({one.best_at for of_run in of_runs.values() for one in of_run})
     still_open = not_ended(of_runs_with_jobs)
     for each in found:
-        if each.run in still_open:
+        if is_open := each.run in still_open:
             each.stays.append("The run has not ended yet. Its page then says what there is to do.")
         for one in of_runs.get(each.run, ()):
             if stays := what_stays(one, each.jobs, now.get(one.best_at)):
                 each.earlier.append(one)
                 each.stays.append(stays)
+        settled = [is_settled(one, now.get(one.best_at)) for one in each.earlier]
+        each.is_settled = bool(settled) and all(settled) and not is_open
         exceptions = sum(one.exceptions for one in each.deliveries)
         each.main_reason = main_reason(reasons.get(each.run, Counter()), exceptions)
 
@@ -169,6 +171,7 @@ class BadRun:
     :param earlier: those of the run for which better answers stay.
     :param stays: says so of each, see `what_stays`; or that the run has not ended.
     :param main_reason: see `results.main_reason`.
+    :param is_settled: it has earlier deliveries, and nothing is to be done about these.
     """
 
     dag_id: str
@@ -178,6 +181,7 @@ class BadRun:
     earlier: list[Delivery] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     main_reason: str = ""
+    is_settled: bool = False
 
     @property
     def run(self) -> tuple[str, str]:
@@ -263,8 +267,7 @@ def describe_run(reader: Reader, bad: BadRun) -> PageProblem:
         paid = add_totals(each.total for each in bad.jobs)
         said.append(f"{usd(paid)} paid")
     detail = " ".join(filter(None, [*bad.stays, detail]))
-    is_settled = not is_bad and bool(bad.stays) and all(each.endswith(NOTHING_TO_DO) for each in bad.stays)
-    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad, is_settled)
+    return PageProblem(f"{name}: {', '.join(said)}", address, detail, is_bad, bad.is_settled and not is_bad)
 
 
 def _of_late_jobs(jobs: Sequence[JobCost]) -> PageProblem:

@@ -27,7 +27,7 @@ from vertex_batch.ui.running.under_way import find_submission
 from vertex_batch.ui.runs.audit import marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
-from vertex_batch.ui.runs.restoring import as_of_now, first_delivery, restoring
+from vertex_batch.ui.runs.restoring import first_delivery, restoring
 from vertex_batch.ui.runs.run_days import run_days
 from vertex_batch.ui.runs.run_report import read_run
 from vertex_batch.ui.spec_files import (
@@ -88,7 +88,7 @@ def run(
         delivered=delivered(costs, [[each] for each in listed]) if costs else {},
         failed_limits=limits,
         report=report,
-        notes=[as_of_now(each.reason, deliveries, rest.staying) for each in report.notes],
+        notes=[f"{rest.staying.get(each.key) or ''} {each.reason}".lstrip() for each in report.notes],
         retry_rows=retry_rows_of(dag_id, report.dry_run.jobs[0].task_id) if report.dry_run else None,
         deliveries=deliveries,
         main_reason=main_reason(costs.failed_reasons(where), sum(each.exceptions for each in deliveries))

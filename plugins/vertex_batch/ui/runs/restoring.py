@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
-from vertex_batch.costs.deliveries import answers_stay, now_stay
+from vertex_batch.costs.deliveries import answers_stay
 from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
 from vertex_batch.specs.results import FORMATS, Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
@@ -62,16 +62,12 @@ def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
     )
 
 
-def as_of_now(note: str, deliveries: Sequence[Delivery], staying: Mapping[tuple[str, int], str]) -> str:
-    """Return the note of a delivery for its run's page, with what is true of a better delivery now.
+def is_settled(delivery: Delivery, now: Delivery | None) -> bool:
+    """Whether there is nothing to do about a delivery of which `what_stays` says something.
 
-    :param deliveries: of the run.
-    :param staying: what is true now, by task and map index; see `what_stays`.
+    :param now: see `what_stays`.
     """
-    for each in deliveries:
-        if each.kept_at:
-            note = now_stay(note, each.kept_answers, each.kept_at, staying[each.key])
-    return note.replace(" that the run's tab Batch costs shows", " below")
+    return now is None or (now.delivered_at <= delivery.delivered_at and not now.exceptions)
 
 
 def is_beside(delivery: Delivery, options: tuple[Results, str | None] | None) -> bool:

@@ -44,6 +44,11 @@ class EndedTask:
     operator: str = ""
 
     @property
+    def key(self) -> tuple[str, int]:
+        """Its task and map index, as of `Delivery`."""
+        return self.task_id, self.map_index
+
+    @property
     def name(self) -> str:
         return self.task_id if self.map_index < 0 else f"{self.task_id} [{self.map_index}]"
 

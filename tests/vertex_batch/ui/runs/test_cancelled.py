@@ -14,7 +14,6 @@ from tests.vertex_batch.ui.conftest import airflows_database, item
 from tests.vertex_batch.ui.test_pages import words
 from tests.vertex_batch.ui.test_run import DELIVER, RECORD, RUN, a_run, a_spec
 from vertex_batch.costs import RowCounts
-from vertex_batch.costs.deliveries import UnansweredRows, answers_stay
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.labels import GROUP_KEY_LABEL, RETRY_OF_LABEL
 
@@ -103,26 +102,24 @@ def test_answers_that_were_put_beside_a_better_delivery_are_in_the_box_with_wher
     assert "--to gs://demo-bucket/answers.parquet" in words(pages.get("/run", **RUN).text)
 
 
-@pytest.mark.parametrize("rest", [None, UnansweredRows(10, "nightly", "night"), UnansweredRows(1)])
-def test_the_note_of_a_delivery_says_what_is_there_now_and_that_the_command_is_below(pages, rest):
+def test_the_note_of_a_delivery_follows_what_has_become_of_the_better_answers_since(pages):
     to = "gs://demo-bucket/answers.parquet"
     kept = {"kept_at": to, "kept_answers": 290, "answers_uri": "gs://demo-bucket/answers.tonight.parquet"}
     pages.table.record_delivery(a_delivery(**RUN, **CUT, **kept), files_changed=True)
     later = {"run_id": "the rest", "answers_uri": to, "delivered_at": MORNING + timedelta(hours=1)}
     pages.table.record_delivery(a_delivery(**later), files_changed=True)
-    told = (
-        f"{answers_stay(290, to, rest)} Run it with `--replace` that the run's tab Batch costs shows, or not."
-    )
-    a_run(
-        "success",
-        [("deliver", "success", DELIVER)],
-        [("deliver", OUTCOME_XCOM, {"message": told, "is_note": True})],
-    )
-    box = boxes(pages)[0]
-    assert "nothing to do" not in box
-    assert "stay at" not in box
+    note = {"message": "The 44 of this delivery are elsewhere.", "is_note": True}
+    tasks = [("deliver", "success", DELIVER), ("submit", "success", "x")]
+    said = [
+        ("deliver", OUTCOME_XCOM, note),
+        ("submit", OUTCOME_XCOM, {**note, "message": "A budget is low."}),
+    ]
+    a_run("success", tasks, said)
+    box, other = boxes(pages)
     assert f"were at {to} until run the rest replaced them with 17; 3 of its rows have no answer." in box
-    assert "Run it with --replace below, or not." in box
+    assert box.endswith("The 44 of this delivery are elsewhere.")
+    assert other.endswith("A budget is low.")
+    assert "were at" not in other
 
 
 def test_a_better_delivery_of_before_the_run_was_cleared_stays_and_there_is_nothing_to_do(pages):
