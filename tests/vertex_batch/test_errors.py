@@ -26,6 +26,7 @@ from vertex_batch.errors import (
     StorageUnavailableError,
     TransientError,
     VertexBatchError,
+    count_of,
     scrub,
 )
 from vertex_batch.errors.api import Operation
@@ -170,6 +171,20 @@ def test_an_upstream_message_is_cut():
 )
 def test_scrub_takes_out_what_looks_like_a_key_or_like_a_line_of_a_log(text, clean):
     assert scrub(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((0, "row"), "0 rows"),
+        ((1, "row"), "1 row"),
+        ((1234, "row"), "1,234 rows"),
+        ((1, "row is", "rows are"), "1 row is"),
+        ((2, "row is", "rows are"), "2 rows are"),
+    ],
+)
+def test_a_number_of_things_agrees_with_their_name(words, said):
+    assert count_of(*words) == said
 
 
 def test_scrub_takes_out_the_given_key_whatever_it_looks_like():

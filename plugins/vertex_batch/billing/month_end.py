@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from vertex_batch.costs import Total, add_totals, total
+from vertex_batch.errors import count_of
 from vertex_batch.pricing import PriceBook, add, from_proxy, price
 from vertex_batch.pricing.exact import times
 from vertex_batch.usage import UsageKey
@@ -36,10 +37,6 @@ class MonthEnd:
     pace_days: int = PACE_DAYS
 
     @property
-    def pace(self) -> str:
-        return "1 day" if self.pace_days == 1 else f"{self.pace_days} days"
-
-    @property
     def is_early(self) -> bool:
         """Whether it rests on fewer days than usual."""
         return self.pace_days < PACE_DAYS
@@ -47,7 +44,7 @@ class MonthEnd:
     def __str__(self) -> str:
         return (
             f"{self.so_far.rounded} so far; probably {self.at_end.rounded} at its end, with the tokens of the"
-            f" last {self.pace} at the prices of the days to come"
+            f" last {count_of(self.pace_days, 'day')} at the prices of the days to come"
         )
 
 

@@ -17,7 +17,7 @@ from vertex_batch.billing.recording import with_job
 from vertex_batch.billing.repricing import keeping_spec_prices, recorded
 from vertex_batch.costs import Bill
 from vertex_batch.costs.bill import UNKNOWN_MODEL
-from vertex_batch.errors import NotFoundError
+from vertex_batch.errors import NotFoundError, count_of
 from vertex_batch.vertex.client import BatchClient
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class Recounter:
             return Recounted(before, before, _why_it_stays(before, read))
         stats = job.completion_stats if job else None
         if stats is None and (fewer := before.rows.total - read.scan.rows) > 0:
-            rows = "row" if fewer == 1 else "rows"
-            where = f"job {facts}: {facts.output_directory} holds {fewer:,} {rows} fewer than its bill"
+            rows = count_of(fewer, "row")
+            where = f"job {facts}: {facts.output_directory} holds {rows} fewer than its bill"
             return Recounted(before, before, f"{where}, and there are no counts of Vertex's to compare with")
         after = make_bill(
             facts,

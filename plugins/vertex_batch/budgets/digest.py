@@ -10,6 +10,7 @@ from vertex_batch.budgets.decision import Sums, UnbilledJob
 from vertex_batch.budgets.limits import Account, Limit
 from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import usd
+from vertex_batch.errors import count_of
 
 MOST_LINES = 20
 """Maximum lines per section; the pages have the rest."""
@@ -57,7 +58,7 @@ class Digest:
 
     def text(self) -> str:
         jobs = sum(spend.jobs for spend in self.specs)
-        head = f"Batch prediction jobs on {self.day}: {self.total.rounded}, {_count(jobs, 'job')}"
+        head = f"Batch prediction jobs on {self.day}: {self.total.rounded}, {count_of(jobs, 'job')}"
         unpriced = [spend.name or "(no spec)" for spend in self.specs if not spend.total.complete]
         parts = [
             head,
@@ -98,7 +99,7 @@ def _most_expensive(spends: Sequence[DaySpend]) -> list[DaySpend]:
 def _spend(spend: DaySpend) -> str:
     failed = f", {spend.failed_rows:,} of {spend.rows:,} rows failed" if spend.failed_rows else ""
     unknown = f", {spend.unrecognized_rows:,} rows unrecognized" if spend.unrecognized_rows else ""
-    return f"{spend.name or '(none)'}: {spend.total.rounded}, {_count(spend.jobs, 'job')}{failed}{unknown}"
+    return f"{spend.name or '(none)'}: {spend.total.rounded}, {count_of(spend.jobs, 'job')}{failed}{unknown}"
 
 
 def _limit(limit: Limit, sums: Sums) -> str:
@@ -111,7 +112,3 @@ def _limit(limit: Limit, sums: Sums) -> str:
 def _waiting(job: UnbilledJob) -> str:
     expected = f", expected {job.expected.about}" if job.expected.amount or not job.expected.complete else ""
     return f"{job.dag_id} {job.run_id}{f' job {job.job_id}' if job.job_id else ''}{expected}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

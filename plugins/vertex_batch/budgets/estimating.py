@@ -21,6 +21,7 @@ from vertex_batch.budgets.replay import describe, describe_cut, expected_cut, li
 from vertex_batch.budgets.survey import Survey
 from vertex_batch.costs.bill import Total, total
 from vertex_batch.costs.money import about, in_full
+from vertex_batch.errors import count_of
 from vertex_batch.pricing import LineItem, PriceBook, price
 from vertex_batch.usage import UsageKey, canonical_model
 
@@ -118,7 +119,7 @@ class Estimate:
         if abs(share) <= (_AS_EXPECTED if inside else 0):
             said = "as expected" if inside else "exactly as expected"
         if failed and share < 0 and not inside:
-            said += f": {failed:,} failed {'row is' if failed == 1 else 'rows are'} not billed"
+            said += f": {count_of(failed, 'failed row is', 'failed rows are')} not billed"
         return said
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from math import ceil, sqrt
 from vertex_batch.budgets.answer_lengths import AnswerLimit
 from vertex_batch.budgets.ranges import NOTHING, Part, Range, exactly
 from vertex_batch.budgets.rows import RowReader, RowTokens
+from vertex_batch.errors import count_of
 from vertex_batch.usage import Kind
 
 _NORMAL = 1.645
@@ -127,15 +128,15 @@ class Survey:
     def number(self) -> str:
         """How the number of rows was found."""
         if self.counted:
-            return f"{_rows(self.rows + self.failing)} counted{self._fail}"
-        return f"{_rows(self.rows)} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
+            return f"{count_of(self.rows + self.failing, 'row')} counted{self._fail}"
+        return f"{count_of(self.rows, 'row')} extrapolated from {self.read_bytes:,} of {self.size:,} bytes"
 
     @property
     def method(self) -> str:
         """How the tokens were found, such as "12 of 80 rows read"."""
         if self.complete or not self.counted:
             return self.number
-        return f"{self.read_rows:,} of {_rows(self.rows + self.failing)} read{self._fail}"
+        return f"{self.read_rows:,} of {count_of(self.rows + self.failing, 'row')} read{self._fail}"
 
     @property
     def _fail(self) -> str:
@@ -299,7 +300,3 @@ def _student(freedom: int) -> float:
     z = _NORMAL
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     return z + (z**3 + z) / 4 / freedom + second / freedom**2
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

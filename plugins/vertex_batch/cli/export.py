@@ -12,6 +12,7 @@ from vertex_batch.cli.choice import add_jobs, chosen_jobs
 from vertex_batch.cli.cost import open_table
 from vertex_batch.cli.output import replace_file
 from vertex_batch.costs import CostTable, FocusVersion, JobFilter, stream_csv
+from vertex_batch.errors import count_of
 
 _UNPRICED_SHOWN = 5
 
@@ -54,5 +55,5 @@ def _report_unpriced(table: CostTable, where: JobFilter) -> None:
         " focus_unpriced_usage lists it. Most of it:\n"
     )
     for each in found:
-        jobs = f"{each.jobs:,} {'job' if each.jobs == 1 else 'jobs'}"
+        jobs = count_of(each.jobs, "job")
         sys.stderr.write(f"  {each.model} {each.kind}: {each.tokens:,} in {jobs}: {each.reason}\n")

@@ -12,7 +12,7 @@ from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import replace_file, say
 from vertex_batch.cli.paths import open_local
 from vertex_batch.cli.progress import with_progress
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, count_of
 from vertex_batch.storage import ObjectStorage, SourceObject, has_wildcard
 
 _GCS = "gs://"
@@ -83,7 +83,7 @@ def _find(storage: ObjectStorage, uri: str) -> SourceObject:
     if not several:
         raise ConfigurationError(f"{uri} does not exist. Nothing was copied.")
     names = ", ".join(each.uri for each in several[:_SHOWN]) + (", ..." if len(several) > _SHOWN else "")
-    count = f"{len(several):,} object{'' if len(several) == 1 else 's'}"
+    count = count_of(len(several), "object")
     raise ConfigurationError(f"{uri} has {count}: {names}. Nothing was copied", "name one of them")
 
 

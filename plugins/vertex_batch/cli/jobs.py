@@ -9,7 +9,7 @@ from itertools import islice
 
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import ask, logs_aside, print_json, print_parts, say
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, count_of
 from vertex_batch.lifecycle.cancelling import cancel_all
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
 from vertex_batch.vertex.names import JobId, parse_job_name
@@ -135,8 +135,7 @@ def _confirmed(count: int) -> bool:
             "Not a terminal, so the confirmation cannot be shown. Nothing was cancelled",
             "pass --yes to proceed",
         )
-    jobs = "job" if count == 1 else "jobs"
-    return ask(f"Cancel {count} {jobs}? Finished rows are billed. [y/N] ").startswith("y")
+    return ask(f"Cancel {count_of(count, 'job')}? Finished rows are billed. [y/N] ").startswith("y")
 
 
 def _as_data(job: BatchPredictionJob, *, whole: bool = False) -> dict[str, object]:

@@ -18,7 +18,7 @@ from vertex_batch.cli import access, arguments
 from vertex_batch.cli.new import BUCKET, USUAL_MODEL, command_for
 from vertex_batch.cli.output import print_json, say
 from vertex_batch.cli.progress import with_progress
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, count_of
 from vertex_batch.preflight import (
     RowRules,
     Severity,
@@ -87,7 +87,7 @@ def run(options: Namespace) -> int:
         return 0
     sys.stdout.write(f"{uri}\n")
     next_step = _what_next(uri, file, reads, likely_key(first))
-    say(f"Uploaded {rows:,} {'row' if rows == 1 else 'rows'}, {size:,} bytes. {next_step}")
+    say(f"Uploaded {count_of(rows, 'row')}, {size:,} bytes. {next_step}")
     return 0
 
 

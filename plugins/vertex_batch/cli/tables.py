@@ -11,6 +11,7 @@ from rich.table import Table  # noqa: TID253
 from rich.text import Text  # noqa: TID253
 
 from vertex_batch.costs import Bill, Delivery, RowCounts, Total, exact, per_million
+from vertex_batch.errors import count_of
 from vertex_batch.pricing import Basis, LineItem
 from vertex_batch.usage import Unit
 from vertex_batch.vertex.names import short_model
@@ -115,8 +116,7 @@ def render_bill(bill: Bill, expected: str = "", deliveries: Sequence[Delivery] =
     parts: list[RenderableType] = [_facts(bill, expected, deliveries), _items(bill)]
     parts += [Text(f"! {flag}", style="yellow") for flag in bill.flags]
     parts += [
-        Text(f"! {count:,} {'row' if count == 1 else 'rows'} failed: {reason}")
-        for reason, count in bill.failed_reasons.items()
+        Text(f"! {count_of(count, 'row')} failed: {reason}") for reason, count in bill.failed_reasons.items()
     ]
     parts += [Text(f"! {row.file}:{row.line}: {row.reason}") for row in bill.problems]
     return Group(*parts)

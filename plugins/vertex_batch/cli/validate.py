@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vertex_batch.cli import arguments
 from vertex_batch.cli.output import print_json
-from vertex_batch.errors import scrub
+from vertex_batch.errors import count_of, scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_file, spec_files
 from vertex_batch.specs.load import working_folder
@@ -181,12 +181,11 @@ def _delivery_notes(found: SpecSet) -> Iterator[str]:
 
 
 def _summary(found: SpecSet) -> str:
-    valid = f"{len(found.specs)} spec{'' if len(found.specs) == 1 else 's'} valid"
+    valid = f"{count_of(len(found.specs), 'spec')} valid"
     problems = sum(len(error.problems) for error in found.errors)
     if not problems:
         return valid
-    places = f"{len(found.errors)} file{'' if len(found.errors) == 1 else 's'}"
-    return f"{problems} problem{'' if problems == 1 else 's'} in {places}; {valid}"
+    return f"{count_of(problems, 'problem')} in {count_of(len(found.errors), 'file')}; {valid}"
 
 
 def _github(found: SpecSet) -> Iterator[str]:

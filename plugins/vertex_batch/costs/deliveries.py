@@ -11,6 +11,7 @@ from typing import Self
 
 from vertex_batch.costs.bill import JobFacts, add_totals
 from vertex_batch.costs.questions import JobCost
+from vertex_batch.errors import count_of
 from vertex_batch.vertex.labels import RETRY_LABEL
 from vertex_batch.vertex.names import JobId
 
@@ -21,8 +22,8 @@ _REASONS_SHOWN = 5
 
 def rows_equation(input_rows: int, delivered: int, exceptions: int) -> str:
     """Write the three numbers of a delivery: ``20 input rows = 18 delivered + 2 exceptions``."""
-    rows, bad = "row" if input_rows == 1 else "rows", "exception" if exceptions == 1 else "exceptions"
-    return f"{input_rows:,} input {rows} = {delivered:,} delivered + {exceptions:,} {bad}"
+    bad = count_of(exceptions, "exception")
+    return f"{count_of(input_rows, 'input row')} = {delivered:,} delivered + {bad}"
 
 
 def answers_stay(delivered: int, uri: str, rest: UnansweredRows | None = None) -> str:
@@ -200,7 +201,7 @@ def paid_after(deliveries: Sequence[Delivery], jobs: Sequence[JobCost]) -> list[
 def say_paid_after(jobs: Sequence[JobCost]) -> str:
     """Say how many answers `paid_after` has found, and what they cost."""
     rows, paid = sum(each.rows.ok for each in jobs), add_totals(each.total for each in jobs)
-    return f"{rows:,} {'answer was' if rows == 1 else 'answers were'} paid for ({paid}) after the delivery"
+    return f"{count_of(rows, 'answer was', 'answers were')} paid for ({paid}) after the delivery"
 
 
 def one_of_each_input(found: Iterable[Delivery], retried: Mapping[tuple[str, str], str]) -> list[Delivery]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from vertex_batch.doctor.runner import Diagnosis, failed, ok, warning
+from vertex_batch.errors import count_of
 from vertex_batch.vertex.proxy_versions import SecurityFlaw
 
 TESTED_AIRFLOW = (3, 3)
@@ -88,7 +89,7 @@ def judge_triggerers(alive: int, triggers: int, capacity: int) -> Diagnosis:
             "start `airflow triggerer`; runs that wait then continue, and nothing is paid for twice",
         )
     room = alive * capacity
-    count = "1 triggerer is" if alive == 1 else f"{alive} triggerers are"
+    count = count_of(alive, "triggerer is", "triggerers are")
     found = f"{count} alive and can watch {room:,} jobs (capacity {capacity:,} each); {triggers:,} waits now."
     if triggers > _NEARLY * room:
         return warning(found, "raise [triggerer] capacity, or start another triggerer")
@@ -161,7 +162,7 @@ def judge_cost_table(name: str, *, is_file: bool, is_ready: bool, executors: Seq
 
 
 def judge_specs(folder: str, specs: int, errors: Sequence[str]) -> Diagnosis:
-    count = f"{specs} spec{'' if specs == 1 else 's'} in {folder}"
+    count = f"{count_of(specs, 'spec')} in {folder}"
     if errors:
         return failed(
             f"{count}; {len(errors)} broken: {'; '.join(errors)}", "fix what `vertex-batch validate` names"

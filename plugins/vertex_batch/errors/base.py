@@ -23,6 +23,17 @@ _SECRETS = re.compile(
 _SECRET_MIN_CHARS = 4
 
 
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "row"), count_of(1234, "row"), count_of(2, "row is", "rows are")
+    ('1 row', '1,234 rows', '2 rows are')
+
+    :param plural: default: the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def scrub(text: str, secret: str = "") -> str:
     """Replace everything in a text that looks like a key, and the given key, by ``***``.
 

@@ -16,6 +16,7 @@ from vertex_batch.errors import (
     RouteNotAllowedError,
     RouteNotFoundError,
     VertexBatchError,
+    count_of,
     quoted,
 )
 from vertex_batch.hooks.connection import ProxySettings
@@ -51,7 +52,7 @@ def diagnose(settings: ProxySettings) -> tuple[bool, str]:
 def count_jobs(client: BatchClient, project: str, location: str) -> str:
     """Ask for one page of jobs, and return how many it has, in words."""
     seen = len(list(islice(client.list(project, location, page_size=_COUNTED), _COUNTED)))
-    return f"{seen} or more jobs" if seen == _COUNTED else f"{seen} job{'' if seen == 1 else 's'}"
+    return f"{seen} or more jobs" if seen == _COUNTED else count_of(seen, "job")
 
 
 def _try_proxy(client: BatchClient) -> str:

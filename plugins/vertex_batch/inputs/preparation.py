@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vertex_batch.errors import ConfigurationError, InputChangedError, InputMissingError, VertexBatchError
+from vertex_batch.errors import (
+    ConfigurationError,
+    InputChangedError,
+    InputMissingError,
+    VertexBatchError,
+    count_of,
+)
 from vertex_batch.inputs import (
     InputPart,
     JobLimits,
@@ -30,7 +36,7 @@ from vertex_batch.inputs import (
 )
 from vertex_batch.log import Log
 from vertex_batch.preflight import PreflightError, Report, RowRules, listing_of, report_data
-from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, object_count, without_duplicates
+from vertex_batch.storage import GZIP_SUFFIXES, ObjectStorage, SourceObject, without_duplicates
 
 DEFAULT_MAX_SHARDS = 1024
 """Airflow's own default for ``[core] max_map_length``."""
@@ -109,7 +115,7 @@ class InputPreparer:
         objects = self._objects()
         for each in objects:
             each.check_readable()
-        size, count = sum(each.size for each in objects), object_count(len(objects))
+        size, count = sum(each.size for each in objects), count_of(len(objects), "object")
         packed = any(each.uri.endswith(GZIP_SUFFIXES) for each in objects)
         surely_fits = self._limits.surely_fits(size) and not packed and self._may_be_named
         if surely_fits and not self._check_for:
@@ -195,7 +201,7 @@ class InputPreparer:
             f"{self._limits.max_rows:,}",
             f"{self._limits.max_bytes:,}",
             len(shards),
-            object_count(staged.written),
+            count_of(staged.written, "object"),
             f"{staged.size:,}",
             staged.found,
         )

@@ -18,7 +18,7 @@ from vertex_batch.billing.succession import ending_models
 from vertex_batch.budgets import Limit, Payer, Window
 from vertex_batch.budgets.digest import DaySpend, Digest, highest
 from vertex_batch.costs import JobFilter, RowCounts
-from vertex_batch.errors import ConfigurationError
+from vertex_batch.errors import ConfigurationError, count_of
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.pricing import CONTRADICTION
 from vertex_batch.specs import load_specs
@@ -145,7 +145,7 @@ def _price_flags(table: CostTable, day: date) -> list[str]:
         for flag in cost.flags
         if flag.startswith(CONTRADICTION)
     )
-    return [f"{flag} ({count:,} {'bill' if count == 1 else 'bills'})" for flag, count in found.most_common()]
+    return [f"{flag} ({count_of(count, 'bill')})" for flag, count in found.most_common()]
 
 
 def load_notifier(path: str) -> type[BaseNotifier]:

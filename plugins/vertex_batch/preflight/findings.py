@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from vertex_batch.errors import PermanentError, scrub
+from vertex_batch.errors import PermanentError, count_of, scrub
 from vertex_batch.preflight.keys import lacking_keys, repeated_keys
 
 MAX_FINDINGS = 20
@@ -197,16 +197,15 @@ class Report:
             else ""
         )
         if whole:
-            bad += f"; {whole:,} {'place fails' if whole == 1 else 'places fail'} the whole job"
+            bad += f"; {count_of(whole, 'place fails', 'places fail')} the whole job"
         if without := self.counts[Severity.NO_KEY]:
-            bad += f"; {without:,} {'row has' if without == 1 else 'rows have'} no key"
+            bad += f"; {count_of(without, 'row has', 'rows have')} no key"
         if again := self.counts[Severity.REPEATED_KEY]:
-            bad += f"; {again:,} {'row has' if again == 1 else 'rows have'} the key of an earlier row"
+            bad += f"; {count_of(again, 'row has', 'rows have')} the key of an earlier row"
         if doubts:
-            bad += f"; {doubts:,} {'place' if doubts == 1 else 'places'} may be wrong"
-        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
-        objects = f"{self.objects:,} object{'' if self.objects == 1 else 's'}"
-        return f"{rows} in {objects}, {self.size_bytes:,} bytes{bad}"
+            bad += f"; {count_of(doubts, 'place')} may be wrong"
+        rows = f"{count_of(self.rows, 'row')} in {count_of(self.objects, 'object')}"
+        return f"{rows}, {self.size_bytes:,} bytes{bad}"
 
 
 class PreflightError(PermanentError):

@@ -10,6 +10,8 @@ from functools import lru_cache
 import msgspec
 from msgspec import UNSET
 
+from vertex_batch.errors import count_of
+
 MAX_KEYS = 300_000
 """More than the rows of most jobs. Keys beyond this number are not compared, so that memory is bounded."""
 _NONE = (UNSET, None, "")
@@ -88,7 +90,7 @@ def repeated_keys(path: str, again: int, place: str, message: str) -> str:
     :param place: of the first one.
     :param message: which key it has.
     """
-    many = "1 row has" if again == 1 else f"{again:,} rows have"
+    many = count_of(again, "row has", "rows have")
     first = f"at {place}" if again == 1 else f"the first at {place}"
     return (
         f"{many} the key of an earlier row, {first} (`{path}` {message}), so it does not identify"

@@ -9,10 +9,9 @@ from operator import attrgetter
 from typing import TypeVar
 
 from vertex_batch.costs import Bill, JobCost, Total, add_totals
-from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError
+from vertex_batch.errors import InputChangedError, InputMissingError, InputUnusableError, count_of
 from vertex_batch.lifecycle.identity import attempt_key
 from vertex_batch.results.types import SHOWN, AttemptOutput, Counts, ExtraKind, Reason
-from vertex_batch.storage import object_count
 from vertex_batch.vertex.resource import LONG_AGO
 
 Billed = TypeVar("Billed", Bill, JobCost)
@@ -237,9 +236,9 @@ def replaced_input(counts: Counts, counted: int | None) -> str:
 
 def _written(uris: Sequence[str], how: str) -> str:
     more = f" and {len(uris) - SHOWN:,} more" if len(uris) > SHOWN else ""
-    was = "was" if len(uris) == 1 else "were"
     names = ", ".join(uris[:SHOWN])
-    return f"{object_count(len(uris))} {was} {how} after the job was created: {names}{more}."
+    were = count_of(len(uris), "object was", "objects were")
+    return f"{were} {how} after the job was created: {names}{more}."
 
 
 def cost_difference(counts: Counts, bill: Total) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from vertex_batch.errors import count_of
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.values import once_each
 
@@ -42,7 +43,7 @@ class RetryRowsFields(SpecModel):
 
         :param expected: what sending all rows once is expected to cost; None: not known.
         """
-        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'}"
+        rounds = count_of(self.rounds, "round")
         lines = [f"up to {rounds} send {', '.join(self.reasons)} rows again; budgets are checked again"]
         paid = [reason for reason in self.reasons if reason != "transient"]
         if not paid:

@@ -29,7 +29,6 @@ from vertex_batch.storage.listing import names_like as names_like
 from vertex_batch.storage.listing import path_of as path_of
 from vertex_batch.storage.objects import SourceObject as SourceObject
 from vertex_batch.storage.objects import fingerprint_of as fingerprint_of
-from vertex_batch.storage.objects import object_count as object_count
 from vertex_batch.storage.objects import without_duplicates as without_duplicates
 from vertex_batch.storage.objects import written_after as written_after
 from vertex_batch.storage.store import BIGQUERY_SCHEME as BIGQUERY_SCHEME

@@ -53,11 +53,6 @@ def written_after(
     return [each for each in objects if each.created and each.created > latest]
 
 
-def object_count(objects: int) -> str:
-    """A number of objects, for messages."""
-    return f"{objects:,} {'object' if objects == 1 else 'objects'}"
-
-
 def fingerprint_of(objects: Iterable[SourceObject]) -> str:
     """The digest of a listing. It changes with the name, size or generation of any object."""
     listed = sorted((each.uri, each.size, each.version) for each in objects)

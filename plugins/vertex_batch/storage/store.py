@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError
+from vertex_batch.errors import BucketMissingError, InputMissingError, InputUnusableError, count_of
 from vertex_batch.storage.faults import named
 from vertex_batch.storage.listing import (
     bucket_exists,
@@ -24,7 +24,7 @@ from vertex_batch.storage.listing import (
     look_up,
     path_of,
 )
-from vertex_batch.storage.objects import SourceObject, object_count
+from vertex_batch.storage.objects import SourceObject
 from vertex_batch.storage.streams import REQUESTS_AT_ONCE, ByteStream, ObjectReader, read_each
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def check_inputs(
         if any(item.size for item in objects):
             found += objects
         elif objects:
-            missing[uri] = f"holds 0 bytes in {object_count(len(objects))}"
+            missing[uri] = f"holds 0 bytes in {count_of(len(objects), 'object')}"
         else:
             with named(uri, conn_id):
                 if bucket_exists(fs, uri):

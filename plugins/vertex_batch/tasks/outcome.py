@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from vertex_batch.errors import PermanentError, VertexBatchError, scrub
+from vertex_batch.errors import PermanentError, VertexBatchError, count_of, scrub
 from vertex_batch.log import Log
 from vertex_batch.preflight import PreflightError
 
@@ -116,7 +116,7 @@ def end_dry_run(context: Context, log: Log, request: str, *, rows: int | None, f
     :raises DryRunEnd: always.
     """
     expected = found.expected
-    counted = "An unknown number of rows" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    counted = "An unknown number of rows" if rows is None else count_of(rows, "row")
     cost = f"would cost about {expected}" if expected else "would cost an unknown amount"
     message = f"Dry run: {counted} {cost}. Nothing was submitted."
     message = f"{message} {found.again}".rstrip()

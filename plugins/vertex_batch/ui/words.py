@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from vertex_batch.costs import COMMAND_LINE, Delivery, JobFacts, RowCounts, Total, exact, per_million
 from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.errors import count_of
 from vertex_batch.observability import links
 from vertex_batch.observability.links import storage_url  # noqa: F401 - for the templates
 from vertex_batch.pricing import Basis, LineItem
@@ -144,16 +145,15 @@ def explain_truncated(reasons: Mapping[str, int]) -> str:
     cut = reasons.get(Reason.TRUNCATED, 0)
     if not cut:
         return ""
-    rows = "1 row was" if cut == 1 else f"{cut:,} rows were"
     return (
-        f"{rows} cut at `maxOutputTokens`. Raise `maxOutputTokens`. Thoughts count as"
-        " output: if the rows allow them, limit them with `thinkingBudget`."
+        f"{count_of(cut, 'row was', 'rows were')} cut at `maxOutputTokens`. Raise `maxOutputTokens`. Thoughts"
+        " count as output: if the rows allow them, limit them with `thinkingBudget`."
     )
 
 
 def answers(count: int) -> str:
     """Begin a sentence about delivered answers."""
-    return "1 answer was" if count == 1 else f"{count:,} answers were"
+    return count_of(count, "answer was", "answers were")
 
 
 def shortened(text: str, length: int) -> str:

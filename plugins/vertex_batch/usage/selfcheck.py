@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vertex_batch.errors import count_of
 from vertex_batch.usage.types import ScanResult
 from vertex_batch.vertex.resource import CompletionStats
 
@@ -44,7 +45,7 @@ def unrecognized_flags(scan: ScanResult) -> list[str]:
     first = scan.unrecognized_samples[:_NAMED]
     places = ", ".join(f"{row.file}:{row.line}" for row in first)
     more = ", ..." if scan.unrecognized > len(first) else ""
-    rows = "1 unrecognized row" if scan.unrecognized == 1 else f"{scan.unrecognized:,} unrecognized rows"
+    rows = count_of(scan.unrecognized, "unrecognized row")
     reasons = "; ".join(list(scan.unrecognized_reasons)[:_NAMED])
     flags = [f"{rows} ({places}{more}): what they cost is not in the amount. {reasons}"]
     if scan.is_input:

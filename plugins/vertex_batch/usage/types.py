@@ -8,6 +8,8 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
+from vertex_batch.errors import count_of
+
 MAX_PROBLEMS = 20
 MAX_REASONS = 50
 SAMPLES_OF_A_REASON = 3
@@ -163,7 +165,7 @@ class ScanResult:
     @property
     def flags(self) -> list[str]:
         """The notes as sentences for the bill."""
-        return [f"{text} ({_rows(n)})" if n else text for text, n in self.notes.items()]
+        return [f"{text} ({count_of(n, 'row')})" if n else text for text, n in self.notes.items()]
 
     def merge(self, other: ScanResult) -> ScanResult:
         """Both results as one. The order of merging never changes a sum."""
@@ -212,7 +214,3 @@ def _added(left: dict[_K, int], right: dict[_K, int]) -> dict[_K, int]:
 
 def _added_if_known(left: dict[_K, int] | None, right: dict[_K, int] | None) -> dict[_K, int] | None:
     return None if left is None and right is None else _added(left or {}, right or {})
-
-
-def _rows(n: int) -> str:
-    return "1 row" if n == 1 else f"{n:,} rows"

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from vertex_batch.budgets import Estimate
 from vertex_batch.costs import JobCost, Total, about
+from vertex_batch.errors import count_of
 from vertex_batch.ui.running.active_jobs import ProxyPlace, Snapshot
 from vertex_batch.ui.running.submissions import SubmittedJob
 from vertex_batch.vertex.labels import SPEC_LABEL
@@ -164,7 +165,7 @@ def project_cost(
     elif known:
         complete = all(cost.total.complete for cost in known)
         amount = sum((cost.total.amount for cost in known), Decimal(0))
-        basis = f"from {len(known)} earlier {'bill' if len(known) == 1 else 'bills'}"
+        basis = f"from {count_of(len(known), 'earlier bill')}"
         per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
         ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing or 0 for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
