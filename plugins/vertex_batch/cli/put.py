@@ -24,9 +24,9 @@ from vertex_batch.preflight import (
     Severity,
     is_missing,
     key_at,
+    key_hint,
     lacking_keys,
     likely_key,
-    missing_key,
     not_an_object,
     path_names,
     why_not_json,
@@ -170,7 +170,7 @@ class _Checked:
     def add_row(self, row: Mapping[str, object], keys: Sequence[str], place: str) -> None:
         for key in keys:
             if is_missing(key_at(row, path_names(key))):
-                count, where, why = self.keyless.get(key) or (0, place, missing_key(key, row))
+                count, where, why = self.keyless.get(key) or (0, place, key_hint(key, row))
                 self.keyless[key] = (count + 1, where, why)
 
     def without_keys(self) -> list[str]:

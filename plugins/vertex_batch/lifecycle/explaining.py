@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from vertex_batch.lifecycle.waiting import JobReading, Verdict, failed_for_a_passing_reason
 
+REQUESTED = "on request, by a person or a task"
 _ENDINGS = {
     Verdict.FAILED: "failed",
-    Verdict.CANCELLED: "was cancelled on request, by a person or a task",
+    Verdict.CANCELLED: f"was cancelled {REQUESTED}",
     Verdict.EXPIRED: "expired: it was queued too long or ran too long",
     Verdict.LOST: "no longer exists: it was deleted",
     Verdict.DEADLINE: "did not end before its deadline",

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-NO_JOB = "This run submitted no job"
-"""How the reason of a skip begins that the page of a run does not repeat."""
-
 
 class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     """Record what a submit task's jobs cost, however they ended.
@@ -156,7 +153,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             if self.submit_task_id:
                 expected.release(context, self.submit_task_id)
             if not jobs:
-                message = f"{NO_JOB}, so there is nothing to bill."
+                message = "This run submitted no job, so there is nothing to bill."
                 if failed_before:
                     message += " It failed before it could have submitted a job, so none was searched for."
                 raise AirflowSkipException(message)

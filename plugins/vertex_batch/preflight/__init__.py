@@ -16,9 +16,9 @@ from vertex_batch.preflight.keys import camel_case as camel_case
 from vertex_batch.preflight.keys import decoded as decoded
 from vertex_batch.preflight.keys import is_missing as is_missing
 from vertex_batch.preflight.keys import key_at as key_at
+from vertex_batch.preflight.keys import key_hint as key_hint
 from vertex_batch.preflight.keys import lacking_keys as lacking_keys
 from vertex_batch.preflight.keys import likely_key as likely_key
-from vertex_batch.preflight.keys import missing_key as missing_key
 from vertex_batch.preflight.keys import path_names as path_names
 from vertex_batch.preflight.keys import value_at as value_at
 from vertex_batch.preflight.places import NOT_LISTED as NOT_LISTED

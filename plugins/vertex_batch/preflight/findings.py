@@ -83,7 +83,8 @@ class Finding:
     @property
     def what(self) -> str:
         """The key within the row, if there is one, and what is wrong."""
-        return f"{self.path}: {self.message}" if self.path else self.message
+        message = f"is missing or empty; {self.message}" if self.severity is Severity.NO_KEY else self.message
+        return f"{self.path}: {message}" if self.path else message
 
     def is_like(self, other: Finding) -> bool:
         """Whether it is the same problem, perhaps at another place."""

@@ -59,23 +59,22 @@ def is_missing(key: object) -> bool:
     return any(key is none for none in _NONE) or key == ""
 
 
-def missing_key(path: str, row: Mapping[str, object]) -> str:
-    """Say that a row has no key, and which fields it has; one of them may have been meant."""
+def key_hint(path: str, row: Mapping[str, object]) -> str:
+    """Say which fields a row has that has no key; one of them may have been meant."""
     fields = [field for field in _fields(row) if _SHOWABLE.fullmatch(field.replace(".", ""))]
     nearest = difflib.get_close_matches(path, fields, n=1, cutoff=0.6)
     others = [field for field in fields if field.partition(".")[0] not in REQUEST_NAMES][:_MAX_SHOWN]
     has = ", ".join(f"`{field}`" for field in others) or "no field that may be a key"
     meant = f"did you mean `{nearest[0]}`? The" if nearest else "the"
-    return f"is missing or empty; {meant} row has {has}"
+    return f"{meant} row has {has}"
 
 
-def lacking_keys(path: str, without: int, rows: int, place: str, message: str) -> str:
+def lacking_keys(path: str, without: int, rows: int, place: str, hint: str) -> str:
     """Say how many rows have no key, and what becomes of their answers.
 
     :param place: of the first one.
-    :param message: about it; see `missing_key`.
+    :param hint: about it; see `key_hint`.
     """
-    hint = message.partition("; ")[2]
     if without >= rows:
         return f"None of the {rows:,} rows has the field `{path}`, which `results.key` names; {hint}"
     return (

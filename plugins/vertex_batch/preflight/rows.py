@@ -16,7 +16,7 @@ import msgspec
 from vertex_batch.preflight.columns import Columns, ReportProblem
 from vertex_batch.preflight.compiled import CheckedRowDecoder
 from vertex_batch.preflight.findings import Finding, Report, Severity
-from vertex_batch.preflight.keys import RowKeys, is_missing, missing_key
+from vertex_batch.preflight.keys import RowKeys, is_missing, key_hint
 from vertex_batch.preflight.requests import Flaw
 from vertex_batch.preflight.shapes import Shape
 from vertex_batch.storage import (
@@ -218,7 +218,7 @@ class RowCheck:
                 self._repeated_key = self._repeated_key or f"is {str(key)[:80]!r}"
         if without:
             number, line = first_without
-            self._no_key = self._no_key or missing_key(self._keys.path, self._parse.decode(line))
+            self._no_key = self._no_key or key_hint(self._keys.path, self._parse.decode(line))
             self._find(Severity.NO_KEY, number, self._keys.path, self._no_key, without)
         if again:
             self._find(Severity.REPEATED_KEY, first_again, self._keys.path, self._repeated_key, again)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from vertex_batch.costs import Delivery, JobCost, Total, add_totals
 from vertex_batch.costs.deliveries import DeliverySums
+from vertex_batch.lifecycle.explaining import REQUESTED
 from vertex_batch.operators import CheckTasksOperator, DeliverResultsOperator
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.ui.runs.audit import DoneBy
@@ -151,9 +152,9 @@ def _headline(
     ended = max((each.job.end_time for each in cut if each.job.end_time), default=None)
     when = f" at {moment(ended)}" if ended else ""
     said = next((end.reason.partition(". ")[0].rstrip(".") for end in waits if end.reason), "")
-    if said and "was cancelled" not in said:  # such as a deadline
+    if said and REQUESTED not in said:  # such as a deadline
         return f"{what} cancelled{when}. {said}."
-    return f"{what} cancelled{when} on request, by a person or a task."
+    return f"{what} cancelled{when} {REQUESTED}."
 
 
 def _rows(jobs: Sequence[JobCost]) -> str:

@@ -18,7 +18,6 @@ from vertex_batch.costs import Delivery, JobCost, JobFacts, PaysAgain
 from vertex_batch.costs.deliveries import paid_after, say_paid_after
 from vertex_batch.lifecycle.identity import Intent
 from vertex_batch.operators import AggregateTokenUsageOperator, CheckTasksOperator, DeliverResultsOperator
-from vertex_batch.operators.record import NO_JOB
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.ui.runs.dry_run import DryRun
@@ -117,9 +116,10 @@ class RunReport:
     @property
     def skips(self) -> list[str]:
         """Why tasks were skipped, each reason once."""
-        reasons = (end.reason for end in self.ends if end.state == TaskInstanceState.SKIPPED)
-        # The page itself says that there was no job.
-        return list(dict.fromkeys(each for each in reasons if each and not each.startswith(NO_JOB)))
+        skipped = (end for end in self.ends if end.state == TaskInstanceState.SKIPPED)
+        # The page itself says that there was no job, which is why a task that records bills is skipped.
+        records = AggregateTokenUsageOperator.__name__
+        return list(dict.fromkeys(end.reason for end in skipped if end.reason and end.operator != records))
 
 
 def read_run(dag_id: str, run_id: str, *, with_reasons: bool) -> RunReport:
