@@ -114,6 +114,9 @@ def run_cancel(options: Namespace) -> int:
     for job_id, job in ended.items():
         late = " before it could be cancelled; nothing was cancelled, and its finished rows are billed"
         say(f"Job {job_id} ended as {job.state}{'' if job.state is JobState.CANCELLED else late}")
+        if job.state is JobState.CANCELLED:
+            bill = f"`vertex-batch bill {job.job_id}`"
+            say(f"Its finished rows are billed: {bill}, once its run has recorded it.")
     if options.json:
         print_json({"jobs": [_as_data(job) for job in ended.values()]})
     return 0

@@ -179,6 +179,7 @@ def look(
     subject = Subject(
         *(plan.request.model, plan.place.location, rendered.uris),
         output="" if plan.is_local else rendered.output,
+        deliver_to="" if plan.is_local else rendered.delivery,
         may_be_split=job.may_be_split,
         day=plan.day,
         failure_limits=job.failure_limits,

@@ -123,6 +123,7 @@ class JobOperators:
             cancel_on_kill=job.cancel_on_kill,
             spec=self.spec.name,
             answers=job.results.describe(job.results.to) if job.results else "",
+            deliver_to=job.results.to if job.results else "",
             **self._place,
             **self._named,
             **(self._resumed if may_be_held else self._always),

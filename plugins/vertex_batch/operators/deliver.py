@@ -315,8 +315,8 @@ class DeliverResultsOperator(SpecOperator):
         if old := written.replaced:
             self.log.warning(
                 "It has %s answers and replaces %s and a bill that stays. To deliver those again beside this"
-                " one, clear `%s` of that run. To keep both, write the run's date into `to`, such as"
-                " {{ run_date }}",
+                " one, clear `%s` of that run. To keep the deliveries of all runs, write the run into"
+                " `to`, such as {{ run_id }}",
                 f"{written.manifest['delivered']:,}",
                 old,
                 self.task_id,

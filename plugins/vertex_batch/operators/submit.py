@@ -86,6 +86,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         no row has it.
     :param cancel_on_kill: cancel the job if this task is killed after it submitted the job.
     :param spec: name of the task's spec, for the cost table. Defaults as `display_name`, without the day.
+    :param deliver_to: the address of the answers. The pre-flight checks that its bucket exists.
     :param answers: where the answers are delivered afterwards, for the page of a dry run. If it is not
         empty, nothing is submitted where a package is missing that a delivery needs.
     :param money: the budgets and prices of the job; see ``docs/budgets.md``. By default, the cost is neither
@@ -104,6 +105,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         "model_parameters",
         "part",
         "answers",
+        "deliver_to",
     )
     operator_extra_links = (ConsoleJobLink(), BillLink())
     ui_color = "#d2e3fc"
@@ -127,6 +129,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         cancel_on_kill: bool = True,
         spec: str = "",
         answers: str = "",
+        deliver_to: str = "",
         money: BudgetSettings | None = None,
         **kwargs: Any,
     ) -> None:
@@ -148,6 +151,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.cancel_on_kill = cancel_on_kill
         self.spec = spec
         self.answers = answers
+        self.deliver_to = deliver_to
         self.money = money or BudgetSettings()
         self.round_task_ids: Sequence[str] = ()
         """Tasks that submit rows of this job again, in later rounds."""
@@ -312,6 +316,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         is_shard = part is not None and part.kind is PartKind.SHARD
         subject = Subject(
             *(request.model, place.location, files.uris, self.output_uri),
+            deliver_to=self.deliver_to,
             failure_limits={} if is_retry or is_shard else self.failure_limits,
             key="" if is_retry else self.key or "",
         )

@@ -49,6 +49,7 @@ class Subject:
     :param output: empty: its bucket is not checked.
     :param may_be_split: an input that is gzip, or has too many rows for one job, is written again as plain
         shards, and is not an error.
+    :param deliver_to: the address of the answers; empty: its bucket is not checked.
     :param failure_limits: see `RowRules`; likewise for `key`.
     :param day: the UTC day on which it will be submitted; None: today.
     """
@@ -58,6 +59,7 @@ class Subject:
     uris: Sequence[str]
     output: str
     may_be_split: bool = False
+    deliver_to: str = ""
     day: date | None = None
     failure_limits: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
@@ -126,8 +128,8 @@ def inspect(
     if subject.reads_table:
         report.add(Finding(Severity.DOUBT, "inputs", "the rows of a BigQuery table are not checked"))
     elif storage is not None:
-        if subject.output:
-            storage.check_output(subject.output)
+        for address in filter(None, (subject.output, subject.deliver_to)):
+            storage.check_output(address)
         found = storage.find(subject.uris) if objects is None else objects
         check = subject.rules.check(report, progress)
         if checked and checked.listing == listing_of(without_duplicates(found), subject.rules):

@@ -401,10 +401,10 @@ class BudgetGate:
 
 def _pays_twice(other: UnbilledJob) -> str:
     return (
-        f"Run {other.run_id} has sent the same inputs at {other.since:%Y-%m-%d %H:%M:%S} UTC and has no bill"
-        f" yet. If this run continues, its rows are paid for twice: {other.expected.rounded} more."
-        " To stop it, mark this run as failed, which cancels its job; rows that are answered until then are"
-        " billed."
+        f"Run {other.run_id} has sent the same inputs at {other.since:%Y-%m-%d %H:%M:%S} UTC and had no bill"
+        " when this run submitted. Rows that both answer are paid for twice:"
+        f" {other.expected.rounded} more. While the job of this run is active, you can mark the run as"
+        " failed, which cancels the job; rows that are answered until then are billed."
     )
 
 

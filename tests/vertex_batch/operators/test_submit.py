@@ -124,6 +124,14 @@ def test_nothing_is_paid_for_whose_answers_could_not_be_delivered(vertex, contex
     assert len(vertex.admin.jobs()) == 1
 
 
+def test_the_bucket_of_the_answers_is_looked_for_before_a_job_is_created(vertex, context):
+    with pytest.raises(AirflowFailException, match="No such bucket: gs://no-such-answers"):
+        run(a_task(deliver_to="gs://no-such-answers/a.parquet"), context)
+    assert vertex.admin.jobs() == []
+    run(a_task(deliver_to="gs://demo-bucket/answers/a.parquet"), context)
+    assert len(vertex.admin.jobs()) == 1
+
+
 def test_the_next_try_returns_the_same_job(vertex, context):
     first = run(a_task(), context)
     context["ti"].try_number = 2
