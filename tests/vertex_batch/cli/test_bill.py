@@ -292,7 +292,7 @@ CASES = {
     "failed rows, whatever they carry": (
         [
             {**row(promptTokenCount=1), "status": 'Bad Request: {"error": {"code": 400}}'},
-            {**row(promptTokenCount=1), "error": {"code": 3, "message": "no"}},
+            {"response": {}, "error": {"code": 3, "message": "no"}},
             {"status": {"code": 13, "message": "no"}, "response": {"usageMetadata": {"promptTokenCount": 1}}},
             {"response": {"error": {"code": 400}, "usageMetadata": {"promptTokenCount": 1}}},
             {"response": {"status_code": 500, "body": {"usage": {"prompt_tokens": 1}}}},
@@ -304,6 +304,11 @@ CASES = {
         ],
         {"input": "7 x 0.00000015 = 0.00000105"},
         "0.00000105",
+    ),
+    "an answered row whose input has a field of that name": (
+        [{**row(promptTokenCount=1), "error": {"code": 3, "message": "no"}}],
+        {"input": "1 x 0.00000015 = 0.00000015"},
+        "0.00000015",
     ),
     "BigQuery's rows": (
         [
