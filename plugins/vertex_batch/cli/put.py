@@ -120,9 +120,9 @@ def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> s
         # The form takes a day only.
         conf = "" if isinstance(when, datetime) else f""" --conf '{{"run_date": "{when}"}}'"""
         others = " On other days, they read other objects."
-    by_airflow = f" `airflow dags trigger {name}{conf}` starts one, as soon as the DAG is not paused."
-    if when and not conf:
-        by_airflow = ""
+    by_airflow = ""
+    if conf or not when:
+        by_airflow = f" `airflow dags trigger {name}{conf}` starts one once the DAG is unpaused."
     return (
         f"A spec reads them already:\n{specs}"
         f"Next: `vertex-batch plan {name}{dated}` shows what a run submits and costs.{by_airflow}"

@@ -52,13 +52,13 @@ def cancel_all(
 ) -> dict[JobId, BatchPredictionJob]:
     """Request the cancels of all jobs, then poll until all have ended.
 
-    A job that cannot be cancelled, or does not end, keeps no other running.
+    If a job cannot be cancelled or does not end, the others are cancelled all the same.
 
     :param job_ids: each is read right before its cancel is requested.
     :param confirm_seconds: how long after the requests all of them may take to end; None: do not wait.
     :returns: how each job ended; none if they were not waited for. A job that was deleted is left out.
-    :raises VertexBatchError: what went wrong with a job, after all have been tried; what a retry may mend
-        comes first.
+    :raises VertexBatchError: raised after all jobs have been tried, if one failed; of several errors, one
+        that a retry can pass.
     """
     requested: list[JobId] = []
     errors: list[VertexBatchError] = []

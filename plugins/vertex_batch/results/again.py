@@ -34,8 +34,8 @@ _STAYS = (Reason.FAILED, Reason.BLOCKED)
 _PAID_NAMES = ("truncated", "invalid")
 """Rows that Vertex has answered. Each time that they are sent, they are paid for."""
 _GONE = (
-    "The rows that are left are no longer in it. No row is sent again, because rows of another input would be"
-    " paid for. Nothing was submitted. A retry fails the same way until the input that the job has read is"
+    "The rows without an answer are no longer in it. Nothing was submitted: the job would pay for the rows of"
+    " another input. A retry fails the same way until the input that the job has read is"
     " restored, for example from an older version of the object."
 )
 LEAST_IMPROVEMENT = Decimal("0.1")
