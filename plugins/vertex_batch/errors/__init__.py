@@ -36,6 +36,7 @@ from vertex_batch.errors.base import SettingsSource as SettingsSource
 from vertex_batch.errors.base import TransientError as TransientError
 from vertex_batch.errors.base import VertexBatchError as VertexBatchError
 from vertex_batch.errors.base import count_of as count_of
+from vertex_batch.errors.base import passing_first as passing_first
 from vertex_batch.errors.base import quoted as quoted
 from vertex_batch.errors.base import scrub as scrub
 from vertex_batch.errors.refusals import AccessRefusedError as AccessRefusedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -101,6 +102,12 @@ def _restore(kind: type[VertexBatchError], args: tuple[Any, ...], state: dict[st
 class VertexBatchError(Exception):
     """The base class of everything that this package raises on purpose."""
 
+    others = ""
+    """What became of others that were handled together with the one that failed, as sentences."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {self.others}".rstrip()
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
 
@@ -111,6 +118,11 @@ class PermanentError(VertexBatchError):
 
 class TransientError(VertexBatchError):
     """A retry may succeed."""
+
+
+def passing_first(errors: Iterable[VertexBatchError]) -> VertexBatchError:
+    """The error to raise for several: the first that a retry can pass, else the first."""
+    return min(errors, key=lambda error: isinstance(error, PermanentError))
 
 
 class ConfigurationError(PermanentError):

@@ -11,8 +11,8 @@ from vertex_batch.errors import (
     CancelNotConfirmedError,
     FailedPreconditionError,
     NotFoundError,
-    PermanentError,
     VertexBatchError,
+    passing_first,
 )
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.log import Log
@@ -57,8 +57,8 @@ def cancel_all(
     :param job_ids: each is read right before its cancel is requested.
     :param confirm_seconds: how long after the requests all of them may take to end; None: do not wait.
     :returns: how each job ended; none if they were not waited for. A job that was deleted is left out.
-    :raises VertexBatchError: raised after all jobs have been tried, if one failed; of several errors, one
-        that a retry can pass.
+    :raises VertexBatchError: raised after all jobs have been tried, if one failed; see `passing_first`. It
+        says how the others ended.
     """
     requested: list[JobId] = []
     errors: list[VertexBatchError] = []
@@ -80,7 +80,10 @@ def cancel_all(
         except VertexBatchError as error:
             errors.append(error)
     if errors:
-        raise min(errors, key=lambda error: isinstance(error, PermanentError))
+        raised = passing_first(errors)
+        others = [f"Job {job_id} ended as {job.state}." for job_id, job in ended.items()]
+        raised.others = " ".join([*others, *(str(error) for error in errors if error is not raised)])
+        raise raised
     return ended
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from vertex_batch.billing.spec_settings import BillSettings, SettingsOf
-from vertex_batch.errors import PermanentError, VertexBatchError
+from vertex_batch.errors import VertexBatchError, passing_first
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
 from vertex_batch.lifecycle.identity import deployment_label
@@ -126,7 +126,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                     self.log.warning("Could not finish checking %s/%s: %s", *place, error)
                     errors.append(error)
         if errors:
-            raise min(errors, key=lambda error: isinstance(error, PermanentError))
+            raise passing_first(errors)
         return found
 
     def _reap(self, client: BatchClient, place: Place, find_owners: FindOwners) -> list[dict[str, object]]:

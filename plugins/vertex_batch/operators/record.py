@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vertex_batch.billing.price_books import PriceBooks, spec_job
 from vertex_batch.billing.recording import Recorded, Recorder, why_no_answers
 from vertex_batch.costs import Bill, JobFacts, add_totals, total
-from vertex_batch.errors import PermanentError, VertexBatchError
+from vertex_batch.errors import VertexBatchError, passing_first
 from vertex_batch.hooks.bigquery import read_table
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.hooks.litellm import LiteLLMHook
@@ -195,8 +195,7 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
                 self.log.error("Job %s has no bill yet: %s", facts, error)  # noqa: TRY400 - it says it all
                 errors.append(error)
         if errors:
-            # A retry can pass a transient error, so a permanent one is raised only if all are permanent.
-            raise min(errors, key=lambda error: isinstance(error, PermanentError))
+            raise passing_first(errors)
         return recorded
 
     def _jobs(self, context: Context, client: BatchClient, hook: LiteLLMHook) -> list[JobReference]:

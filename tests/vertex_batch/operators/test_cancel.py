@@ -14,6 +14,7 @@ from vertex_batch.errors import CancelNotConfirmedError
 from vertex_batch.lifecycle.identity import Intent, TaskIdentity
 from vertex_batch.operators import CancelBatchPredictionJobOperator
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
+from vertex_batch.tasks.outcome import OUTCOME_XCOM
 from vertex_batch.vertex.resource import JobReference
 
 pytestmark = pytest.mark.vertex(inputs=(), scenario=Scenario(timeline=[Step(state="PENDING", seconds=None)]))
@@ -111,6 +112,8 @@ def test_a_cancel_that_is_refused_keeps_no_other_running(vertex, context):
     vertex.admin.add_fault(Fault(op=Operation.CANCEL, kind=FaultKind.STATUS, status=403))
     with pytest.raises(AirflowFailException, match=ids[0]):
         CancelBatchPredictionJobOperator(task_id="cancel", job_ids=ids).execute(context)
+    message = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
+    assert all(f"Job demo-project/us-central1/{job_id} ended as CANCELLED." in message for job_id in ids[1:])
     assert [job.state for job in vertex.admin.jobs()] == ["PENDING", "CANCELLED", "CANCELLED"]
 
 
