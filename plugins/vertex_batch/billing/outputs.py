@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch import usage
 from vertex_batch.errors import ConfigurationError, InputChangedError, OutputMissingError, PermanentError
 from vertex_batch.storage import ObjectStorage, as_storage, read_lines, without_duplicates, written_after
+from vertex_batch.vertex.resource import JobState
 
 if TYPE_CHECKING:
     from vertex_batch.costs import JobFacts
@@ -96,8 +97,9 @@ class OutputReader:
             scan = self._scan(facts, how)
         except OutputMissingError as error:
             # A job that could not write still has an output directory, which is empty.
-            if job and why_unknown(job) is None:
-                return ReadOutput(input_rows=input_rows)
+            unknown = why_unknown(job) if job else error.reason
+            if unknown is None or (job and not job.state.has_results and job.completion_stats is None):
+                return ReadOutput(unknown=(unknown,) if unknown else (), input_rows=input_rows)
             return ReadOutput(unknown=(error.reason,), problem=error, input_rows=input_rows)
         if scan.copied:
             scan.notes["answered and billed by an earlier job"] = scan.copied
@@ -189,10 +191,10 @@ def _scan_processes() -> int:
 def why_unknown(job: BatchPredictionJob) -> str | None:
     """Why the cost of an ended job without output rows is unknown; None if no row was finished. Pure.
 
-    Without counts, only a job that did not succeed is taken to have finished none.
+    Without counts, only a job that failed, or never ran, is taken to have finished none.
     """
     if job.completion_stats is None:
-        if not job.state.has_results:
+        if job.state is JobState.FAILED or not (job.state.has_results or job.start_time):
             return None
         return f"the job is {job.state}, but Vertex reports neither an output nor row counts"
     finished = job.completion_stats.successful_count
