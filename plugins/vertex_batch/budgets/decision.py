@@ -37,10 +37,12 @@ class Decision:
     """A verdict, and a sentence for each limit that led to it.
 
     :param reasons: the most severe first; empty for go.
+    :param lower_bounds: a sentence for each account that is within its limits as far as its sums are known.
     """
 
     verdict: Ruling
     reasons: tuple[str, ...] = ()
+    lower_bounds: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
@@ -123,7 +125,12 @@ def decide(
     found = [each for each in found if each[0] is not Ruling.GO]
     found.sort(key=lambda each: -each[0].severity)
     verdict = found[0][0] if found else Ruling.GO
-    return Decision(verdict, tuple(reason for _, reason in found))
+    bounds = [
+        f"{account}: {charged.charged} spent or reserved, since a part has no price: it may exceed a limit"
+        for account, charged in sums.items()
+        if not (charged.charged.complete or account in speaking)
+    ]
+    return Decision(verdict, tuple(reason for _, reason in found), tuple(bounds))
 
 
 def _weigh(limit: Limit, charged: Sums, estimate: Total, guess: Guess | None) -> tuple[Ruling, str]:

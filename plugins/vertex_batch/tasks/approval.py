@@ -104,7 +104,7 @@ def _of_cost(expected: Total) -> str:
 
 
 def _body(ti: RuntimeTaskInstanceProtocol, estimate: Estimate, decision: Decision, most: Decimal) -> str:
-    reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+    reasons = "\n".join(f"- {reason}" for reason in (*decision.reasons, *decision.lower_bounds))
     unknown = "".join(f"\n- {reason}" for reason in estimate.unknown)
     return (
         f"Task `{ti.task_id}` of run `{ti.run_id}` is waiting to submit its job.\n\n"

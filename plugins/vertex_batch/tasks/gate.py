@@ -208,7 +208,10 @@ class BudgetGate:
             "answered": [again] if again else [],
             "earlier": [past] if (past := budgets.describe_past(self._history(rows))) else [],
             "model": [canonical_model(asks.model), *([stops] if stops else [])],
-            "budget": [f"{decision.verdict}: {decision.message}"] if decision.reasons else [],
+            "budget": [
+                *([f"{decision.verdict}: {decision.message}"] if decision.reasons else []),
+                *decision.lower_bounds,
+            ],
         }
         return DryRunResult(expected, today, again, lines)
 
@@ -369,6 +372,8 @@ class BudgetGate:
             self._log.warning("Unknown part of the expected cost: %s", reason)
         if decision.reasons:
             self._log.info("Budget decision: %s: %s", decision.verdict, decision.message)
+        for bound in decision.lower_bounds:
+            self._log.warning("Budget: %s", bound)
         report = {**expected.to_dict(), "verdict": str(decision.verdict), "reason": decision.message}
         self._context["ti"].xcom_push(ESTIMATE_XCOM, report)
 

@@ -161,6 +161,20 @@ def test_an_assumed_length_is_no_proof_either(unknown, guess, expected):
     assert decide([], {}, usd("1"), unknown, guess=guess, has_assumptions=True).verdict is Ruling.GO
 
 
+def test_a_limit_that_passes_a_lower_bound_says_so():
+    sums = {RUN: Sums(usd("3", complete=False)), MONTH: Sums(usd("4"), usd("1", complete=False)), ALL: Sums()}
+    limits = [*STEPS, limit(MONTH, Ruling.WARN, "9"), limit(ALL, Ruling.WARN, "9")]
+    decision = decide(limits, sums, usd("1"))
+    assert decision.verdict is Ruling.WARN
+    assert decision.lower_bounds == (
+        (
+            "the month of spec nightly: at least 5.00 USD spent or reserved, since a part has no price:"
+            " it may exceed a limit"
+        ),
+    )
+    assert decide([REFUSE_20], {RUN: sums[RUN]}, usd("1")).lower_bounds
+
+
 def test_sums_with_unpriced_jobs_say_at_least():
     decision = decide([REFUSE_20], {RUN: Sums(usd("20", complete=False))}, usd("1"))
     assert "at least 20.00 USD spent + 1.00 USD estimated = at least 21.00 USD" in decision.message

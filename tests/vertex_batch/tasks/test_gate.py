@@ -375,6 +375,16 @@ def test_a_held_job_waits_for_a_person_and_goes_once_approved(vertex, context, a
     assert ledger.of_job(JobId("demo-project", "us-central1", made.id)).approved_by == "ann"
 
 
+def test_a_limit_that_passes_a_lower_bound_is_named_in_the_log_and_to_who_approves(
+    vertex, context, asked, ledger, capsys
+):
+    ledger._table.record(make_bill("9", [make_line(price=None)], create_time=datetime.now(UTC)))
+    parked(a_task({"run": {"hold": "1"}, "day": {"refuse": "9"}}), context)
+    bound = "the day of spec nightly: at least 0.00 USD spent or reserved, since a part has no price"
+    assert f"Budget: {bound}" in capsys.readouterr().out
+    assert f"\n- {bound}" in asked[0]["body"]
+
+
 def test_a_held_job_waits_as_long_as_the_budget_says(vertex, context, asked):
     with pytest.raises(TaskAwaitingInput) as caught:
         run(a_task({"run": {"hold": "1"}}, budget={"approval_timeout": timedelta(hours=1)}), context)
