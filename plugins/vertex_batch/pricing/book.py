@@ -151,8 +151,9 @@ class PriceBook:
 
     def _rate(self, found: _Found, location: str) -> Rate | Unpriced:
         question, source = found.question, found.source
+        uplift = self._uplift(found.model, question, source, location)
         with localcontext(EXACT):
-            usd = found.price * question.factor * self._uplift(found.model, question, source, location)
+            usd = found.price * question.factor * uplift
         if not self._can_be_kept(usd):
             return Unpriced(
                 f"{question.key} of {source.name} gives {usd:f} USD a unit, finer than the"
@@ -162,7 +163,8 @@ class PriceBook:
         basis = Basis.SPEC if source.is_spec else question.basis
         period = source.period(found.model, question.key)
         first, last = (period.valid_from, period.valid_until) if period else (None, None)
-        return Rate(usd, basis, source.name, first or source.as_of, standard, first, last, source.digest)
+        name = source.name if uplift == 1 else f"{source.name} (times {uplift} outside {GLOBAL})"
+        return Rate(usd, basis, name, first or source.as_of, standard, first, last, source.digest)
 
     def _standard(self, found: _Found, location: str) -> StandardRate | None:
         """The price without batch, of the source that gave the batch price if it has one."""

@@ -34,6 +34,7 @@ class StandardRate:
 class Rate:
     """USD for one token (or another unit), and where that comes from.
 
+    :param source: the list, and what a region costs more than it says.
     :param as_of: the day from which it holds, if one is stated, else the date of its source.
     :param standard: the same unit without batch; None if no list has it.
     :param valid_from: first day; None if none is stated.

@@ -78,6 +78,7 @@ def test_the_regional_factor_is_on_a_dated_rate_too():
         {UsageKey(FLASH, Kind.INPUT): 1_000_000}, PriceBook([packaged_prices()]), "eu", date(2027, 1, 1)
     )
     assert item.amount_usd == Decimal("0.825")
+    assert item.source.endswith(" (times 1.1 outside global)")
 
 
 def test_a_dated_rate_of_the_day_comes_before_the_maps_undated_one():
