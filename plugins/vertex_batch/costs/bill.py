@@ -169,6 +169,11 @@ class RowCounts:
         return self.ok + self.failed + self.not_counted
 
     @property
+    def paid(self) -> int:
+        """Answered rows that were billed with this job, not with an earlier one."""
+        return self.ok - self.copied
+
+    @property
     def not_counted(self) -> int:
         """Rows whose usage is unknown."""
         return self.unreadable + self.unrecognized
@@ -218,12 +223,15 @@ class Total:
         """The amount as a decimal string for a program, without trailing zeros."""
         return in_full(self.amount)
 
-    def per_thousand(self, rows_ok: int) -> Total | None:
-        """The cost of a thousand answered rows, to a millionth of a dollar; None without such rows."""
-        if not rows_ok:
+    def per_thousand(self, paid_rows: int) -> Total | None:
+        """The cost of a thousand answered rows, to a millionth of a dollar; None without such rows.
+
+        :param paid_rows: see `RowCounts.paid`.
+        """
+        if not paid_rows:
             return None
         with localcontext(prec=EXACT.prec):
-            return Total((1000 * self.amount / rows_ok).quantize(_SIX_DECIMALS), self.complete)
+            return Total((1000 * self.amount / paid_rows).quantize(_SIX_DECIMALS), self.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +265,7 @@ class Bill:
 
     @property
     def per_thousand_rows(self) -> Total | None:
-        return self.total.per_thousand(self.rows.ok)
+        return self.total.per_thousand(self.rows.paid)
 
     @property
     def metered(self) -> list[LineItem]:

@@ -99,6 +99,7 @@ MIGRATIONS = (
     Migration(15, "0015_kept_deliveries.sql"),
     Migration(16, "0016_delivered_retries.sql"),
     Migration(17, "0017_delivery_addresses.sql"),
+    Migration(18, "0018_paid_rows.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 

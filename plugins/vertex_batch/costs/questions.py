@@ -118,7 +118,7 @@ class GroupTotal:
     @property
     def per_thousand_rows(self) -> Total | None:
         """What a thousand answered rows cost; None if `rows` is None, or none was answered."""
-        return self.total.per_thousand(self.rows.ok) if self.rows else None
+        return self.total.per_thousand(self.rows.paid) if self.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class JobCost:
     @property
     def per_thousand_rows(self) -> Total | None:
         """What a thousand answered rows cost; None if none was answered."""
-        return self.total.per_thousand(self.rows.ok)
+        return self.total.per_thousand(self.rows.paid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Night:
 
     @property
     def per_thousand_rows(self) -> Total | None:
-        return self.total.per_thousand(self.rows.ok)
+        return self.total.per_thousand(self.rows.paid)
 
     @property
     def failed_percent(self) -> Decimal | None:

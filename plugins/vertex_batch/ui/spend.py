@@ -209,7 +209,7 @@ class Summary:
     @property
     def per_thousand_rows(self) -> Total | None:
         """What a thousand answered rows cost; None if none was answered."""
-        return self.total.per_thousand(self.rows.ok)
+        return self.total.per_thousand(self.rows.paid)
 
     @property
     def saved_percent(self) -> int | None:

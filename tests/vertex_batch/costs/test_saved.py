@@ -53,10 +53,10 @@ def test_the_views_say_the_same(table, bill, line, query):
         assert (row["saved_picousd"], bool(row["saved_is_complete"])) == (300_000_000, False)
         assert Decimal(str(row["saved_usd"])) == Decimal("0.0003")
         assert float(row["failed_share"]) == pytest.approx(2 / 22)
-        assert float(row["usd_per_thousand_rows"]) == pytest.approx(0.3 / 18)
+        assert float(row["usd_per_thousand_rows"]) == pytest.approx(0.3 / 14)
     jobs = query("SELECT * FROM cost_by_job ORDER BY job_id")
     assert [bool(row["saved_is_complete"]) for row in jobs] == [True, False]
-    assert float(jobs[0]["usd_per_thousand_rows"]) == pytest.approx(0.15 / 9)
+    assert float(jobs[0]["usd_per_thousand_rows"]) == pytest.approx(0.15 / 7)
     models = query("SELECT * FROM cost_by_model ORDER BY model")
     assert [row["saved_picousd"] for row in models] == [300_000_000, 0]
     [unpriced] = query("SELECT * FROM cost_lines WHERE amount_usd IS NULL")
@@ -65,7 +65,7 @@ def test_the_views_say_the_same(table, bill, line, query):
 
 def test_nothing_is_divided_by_no_rows(table, bill, query):
     table.record(bill("1", items=[]))
-    query("UPDATE cost_jobs SET rows_ok = 0, rows_failed = 0, rows_unreadable = 0")
+    query("UPDATE cost_jobs SET rows_ok = 0, rows_copied = 0, rows_failed = 0, rows_unreadable = 0")
     for view in ("cost_by_job", "cost_by_spec_day", "cost_by_team", "cost_of_rows"):
         [row] = query(f"SELECT * FROM {view}")
         assert (row["failed_share"], row["usd_per_thousand_rows"]) == (None, None)

@@ -155,7 +155,7 @@ def project_cost(
     if each.has_ended and each.finished_rows == 0:
         nothing = Total(Decimal(0), complete=True)
         return RunningEstimate(nothing, nothing, "no row had finished")
-    known = [cost for cost in history if cost.rows.ok > cost.rows.copied]
+    known = [cost for cost in history if cost.rows.paid > 0]
     if each.has_ended and not known:
         return RunningEstimate(None, None, "the bill says what it cost")
     if expected and expected.rows and (expected.has_history or not known):
@@ -166,7 +166,7 @@ def project_cost(
         complete = all(cost.total.complete for cost in known)
         amount = sum((cost.total.amount for cost in known), Decimal(0))
         basis = f"from {count_of(len(known), 'earlier bill')}"
-        per_row = amount / sum(cost.rows.ok - cost.rows.copied for cost in known)
+        per_row = amount / sum(cost.rows.paid for cost in known)
         ran, missing = sum(cost.rows.total for cost in known), sum(cost.rows.missing or 0 for cost in known)
         usual = Total(amount * (ran + missing) / ran / len(known), complete)
     else:
