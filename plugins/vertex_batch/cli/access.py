@@ -13,6 +13,7 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vertex_batch.cli.output import demo_hint
 from vertex_batch.cli.paths import open_object_store
 from vertex_batch.errors import ConfigurationError, SettingsSource
 from vertex_batch.storage import ObjectStorage
@@ -162,4 +163,5 @@ def airflow_settings(connection: str) -> ProxySettings:
         raise ConfigurationError(
             f"No proxy configured: the Airflow connection {connection!r} is not defined in this environment",
             f"set {PROXY_VARIABLE} and {KEY_VARIABLE}, or AIRFLOW_CONN_{connection.upper()}",
+            *demo_hint(),
         ) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from vertex_batch.errors import (
     ConfigurationError,
     ProxyUnreachableError,
+    StorageAccessError,
     StorageUnavailableError,
     VertexBatchError,
 )
@@ -34,13 +35,22 @@ _SPARE_COLUMNS = ("not read", "saved", "saved by batch", "days", "tokens", "run"
 
 _HINT = "VERTEX_BATCH_UNREACHABLE_HINT"
 """What to say where the proxy or the object store does not answer, such as how they are started here."""
+_DEMO = Path(".local/demo/env")
 
 
 def text_of(error: VertexBatchError) -> str:
     """The message of an error, with the hint of this environment if a service does not answer."""
     is_down = isinstance(error, ProxyUnreachableError | StorageUnavailableError)
     hint = os.environ.get(_HINT, "") if is_down else ""
+    if is_down or isinstance(error, StorageAccessError):
+        hint += "".join(f"Or {each}." for each in demo_hint())
     return f"{error} {hint}".rstrip()
+
+
+def demo_hint() -> list[str]:
+    """How this shell gets the settings of the demo, if one was started here; empty if it has them."""
+    is_outside = _HINT not in os.environ and _DEMO.is_file()
+    return [f"run `source {_DEMO}` first, for the demo"] if is_outside else []
 
 
 def print_json(data: object) -> None:

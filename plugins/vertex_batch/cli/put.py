@@ -66,7 +66,7 @@ def run(options: Namespace) -> int:
     checked = _check(file, [each.key for each in reads if each.key])
     rows, flaw, first = checked.rows, checked.problem, checked.first
     storage = access.input_storage(options.storage)
-    storage.check_output(uri)
+    storage.check_output(uri, "Nothing was uploaded")
     if not options.overwrite and storage.look_up([uri])[0]:
         raise ConfigurationError(
             f"{uri} already exists. Nothing was uploaded", "choose another name, or add --overwrite"
@@ -86,7 +86,7 @@ def run(options: Namespace) -> int:
         print_json({"uri": uri, "bytes": size, "rows": rows, "problem": problem})
         return 0
     sys.stdout.write(f"{uri}\n")
-    next_step = _what_next(uri, file, reads, likely_key(first))
+    next_step = _what_next(uri, reads, likely_key(first))
     say(f"Uploaded {count_of(rows, 'row')}, {size:,} bytes. {next_step}")
     return 0
 
@@ -100,13 +100,13 @@ def _misfit(row: Mapping[str, object], model: str) -> str:
     return f"{model} does not answer the first row: `{found.path}` {found.message}" if found else ""
 
 
-def _what_next(uri: str, file: Path, reads: Sequence[SpecReader], key: str) -> str:
+def _what_next(uri: str, reads: Sequence[SpecReader], key: str) -> str:
     """Say which specs read the object already, and how to start one; else how to write one that does.
 
     :param key: the field with the id of a row; empty if it has none.
     """
     if not reads:
-        name = re.sub(r"\W", "_", file.name.partition(".")[0])
+        name = re.sub(r"\W", "_", uri.rpartition("/")[2].partition(".")[0])
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
             f"Next, write such a spec:\n  {command_for(name, uri, key)}\n"
@@ -160,7 +160,8 @@ def _usual_folder() -> str:
 class _Checked:
     """What was found in a file.
 
-    :param problem: the first line that is not a JSON object; empty if there is none.
+    :param rows: the lines that are JSON objects.
+    :param problem: the first line that is not; empty if there is none.
     :param keyless: path of a key -> how many rows lack it, the place of the first, and what it has instead.
     """
 
@@ -170,6 +171,8 @@ class _Checked:
     keyless: dict[str, tuple[int, str, str]] = field(default_factory=dict)
 
     def add_row(self, row: Mapping[str, object], keys: Sequence[str], place: str) -> None:
+        self.rows += 1
+        self.first = self.first or row
         for key in keys:
             if is_missing(key_at(row, path_names(key))):
                 count, where, why = self.keyless.get(key) or (0, place, key_hint(key, row))
@@ -195,12 +198,10 @@ def _check(file: Path, keys: Sequence[str]) -> _Checked:
                 number += 1
                 if line != TOO_LONG and line.isspace():
                     continue
-                checked.rows += 1
                 row, why = _row(line)
-                if why and checked.rows == 1:
+                if why and not checked.rows:
                     raise _refusal(f"The first row of {file} {why}")
                 checked.problem = checked.problem or (why and f"{file}:{number}: {why}")
-                checked.first = checked.first or row
                 if not why:
                     checked.add_row(row, keys, f"{file}:{number}")
             checked.problem = checked.problem or (f"{file}: {block.damage}" if block.damage else "")

@@ -136,21 +136,34 @@ def _proxy_checks(setup: _Setup, specs: Sequence[Spec], prices: Path) -> Iterato
 
 def _storage_checks(setup: _Setup, specs: Sequence[Spec]) -> Iterator[SetupCheck]:
     jobs = [job for spec in specs for job in spec.jobs]
-    outputs = [
-        (job.storage_connection, rules.literal_folder(uri))
-        for job in jobs
-        for uri in (job.output, job.staging or "", job.results.to if job.results else "")
-    ]
+    outputs = [(job.storage_connection, rules.literal_folder(uri)) for job in jobs for uri in _written(job)]
     written = rules.one_per_bucket({each for each in outputs if each[1]})
     for connection, folder in written:
-        look = partial(_on, setup.access.storage, connection, probes.probe_folder, folder)
+        users = _users(specs, connection, folder)
+        look = partial(_on, setup.access.storage, connection, probes.probe_folder, folder, users)
         yield SetupCheck("storage", folder, look)
     inputs = [(job.storage_connection, rules.literal_folder(uri)) for job in jobs for uri in job.inputs]
     buckets = {(connection, folder.split("/")[2]) for connection, folder in written}
     for connection, folder in rules.one_per_bucket({each for each in inputs if each[1]}):
         if (connection, folder.split("/")[2]) not in buckets:
-            look = partial(_on, setup.access.storage, connection, probes.probe_inputs, folder)
+            users = _users(specs, connection, folder)
+            look = partial(_on, setup.access.storage, connection, probes.probe_inputs, folder, users)
             yield SetupCheck("inputs", folder, look)
+
+
+def _written(job: JobSpec) -> Sequence[str]:
+    """Where a job or its delivery writes."""
+    return job.output, job.staging or "", job.results.to if job.results else ""
+
+
+def _users(specs: Sequence[Spec], connection: str, folder: str) -> str:
+    """The specs that name the bucket of a folder."""
+    bucket = "/".join([*folder.split("/")[:3], ""])
+    jobs = [(spec.name, job) for spec in specs for job in spec.jobs if job.storage_connection == connection]
+    uses = {
+        name for name, job in jobs if any(uri.startswith(bucket) for uri in (*_written(job), *job.inputs))
+    }
+    return ", ".join(sorted(uses))
 
 
 def _named(specs: Sequence[Spec], setting: str, usual: str | None) -> list[str]:

@@ -142,10 +142,13 @@ def probe_packages() -> Diagnosis:
     return ok("This environment has the packages that deliveries need.")
 
 
-def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:
-    """Write, read and delete a small object in a folder of outputs."""
+def probe_folder(storage: ObjectStorage, folder: str, specs: str) -> Diagnosis:
+    """Write, read and delete a small object in a folder of outputs.
+
+    :param specs: which specs name its bucket.
+    """
     uri = f"{folder}vertex-batch-doctor-{secrets.token_hex(6)}.txt"
-    storage.check_output(folder)
+    storage.check_output(folder, f"It is in {specs}")
     storage.write(uri, [_CONTENT])
     try:
         is_same = storage.read_small(uri) == _CONTENT
@@ -161,9 +164,9 @@ def probe_folder(storage: ObjectStorage, folder: str) -> Diagnosis:
     return ok(f"Wrote, read and deleted {uri}.")
 
 
-def probe_inputs(storage: ObjectStorage, folder: str) -> Diagnosis:
+def probe_inputs(storage: ObjectStorage, folder: str, specs: str) -> Diagnosis:
     """Whether the bucket of inputs can be listed."""
-    storage.check_output(folder)
+    storage.check_output(folder, f"It is in {specs}")
     return ok(f"The bucket of {folder} can be listed.")
 
 

@@ -8,13 +8,16 @@ from vertex_batch.errors.base import MESSAGE_MAX_CHARS, PermanentError, Transien
 
 
 class BucketMissingError(PermanentError):
-    """A bucket does not exist, or the connection may not see it."""
+    """A bucket does not exist, or the connection may not see it.
 
-    def __init__(self, buckets: Sequence[str]) -> None:
-        self.buckets = tuple(buckets)
+    :param consequence: what it means. Default: before a job is submitted.
+    """
+
+    def __init__(self, buckets: Sequence[str], consequence: str = "Nothing was submitted") -> None:
+        self.buckets, self.consequence = tuple(buckets), consequence
         names = ", ".join(f"gs://{bucket}" for bucket in self.buckets)
         super().__init__(
-            f"No such bucket: {names}. Nothing was submitted. Check the spelling and the storage connection's"
+            f"No such bucket: {names}. {consequence}. Check the spelling and the storage connection's"
             " project. A retry fails the same way until the bucket exists."
         )
 

@@ -79,9 +79,9 @@ class ObjectStorage:
         with named(pattern, self._conn_id):
             return list_folders(self._fs, pattern)
 
-    def check_output(self, uri: str) -> None:
+    def check_output(self, uri: str, consequence: str = "Nothing was submitted") -> None:
         """Check the bucket of an output; see `check_output_bucket`."""
-        check_output_bucket(self._fs, uri, conn_id=self._conn_id)
+        check_output_bucket(self._fs, uri, consequence, conn_id=self._conn_id)
 
     def look_up(self, uris: Sequence[str]) -> Sequence[SourceObject | None]:
         """Look up objects by their literal names, several at once; None for each that does not exist."""
@@ -234,16 +234,23 @@ def check_inputs(
     return found
 
 
-def check_output_bucket(fs: AbstractFileSystem, prefix: str, *, conn_id: str = DEFAULT_CONN_ID) -> None:
+def check_output_bucket(
+    fs: AbstractFileSystem,
+    prefix: str,
+    consequence: str = "Nothing was submitted",
+    *,
+    conn_id: str = DEFAULT_CONN_ID,
+) -> None:
     """Check that the bucket of an output prefix exists. Vertex would accept the job and fail it later.
 
+    :param consequence: what it means that it does not.
     :raises BucketMissingError: the bucket does not exist.
     """
     if prefix.startswith(BIGQUERY_SCHEME):
         return
     with named(prefix, conn_id):
         if not bucket_exists(fs, prefix):
-            raise BucketMissingError([bucket_of(fs, prefix)])
+            raise BucketMissingError([bucket_of(fs, prefix)], consequence)
 
 
 def as_storage(store: ObjectStorage | Any) -> ObjectStorage:

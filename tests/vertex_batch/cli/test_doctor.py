@@ -55,7 +55,8 @@ def test_a_missing_bucket_and_a_broken_spec_fail_and_say_so(run, spec, vertex, t
     (spec.parent / "broken.yaml").write_text("modle: x\n")
     status, out, _ = run("doctor", "--specs", spec.parent, "--url", f"sqlite:///{tmp_path / 'costs.db'}")
     assert status == 1
-    assert "No such bucket: gs://no-such-bucket-here" in out
+    assert "No such bucket: gs://no-such-bucket-here. It is in nightly. Check the spelling" in out
+    assert "submitted" not in out
     assert "broken.yaml" in out
     assert "To do: fix what `vertex-batch validate` names." in out
 
@@ -66,3 +67,22 @@ def test_without_specs_and_a_proxy_it_says_what_to_do(run, tmp_path, monkeypatch
     assert status == 1
     assert "vertex-batch new" in out
     assert "No proxy configured" in out
+    assert "source" not in out
+
+
+def test_outside_the_shell_of_a_demo_that_was_started_here_its_settings_are_named(
+    run, spec, tmp_path, monkeypatch
+):
+    hint = "run `source .local/demo/env` first, for the demo."
+    monkeypatch.delenv("AIRFLOW_CONN_LITELLM_DEFAULT", raising=False)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    (tmp_path / ".local" / "demo").mkdir(parents=True)
+    (tmp_path / ".local" / "demo" / "env").touch()
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = run("doctor", "--specs", tmp_path / "none", "--url", f"sqlite:///{tmp_path / 'costs.db'}")
+    assert hint in out
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"request": {}}\n')
+    assert f"Or {hint}" in run("put", rows, "gs://demo-bucket/")[2]
+    monkeypatch.setenv("VERTEX_BATCH_UNREACHABLE_HINT", "Is it started?")
+    assert "source" not in run("put", rows, "gs://demo-bucket/")[2]
