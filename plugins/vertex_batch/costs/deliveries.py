@@ -48,16 +48,25 @@ class UnansweredRows:
     :param run_id: the run whose rows have to be sent again; empty if there is none, such as for a delivery of
         the command line.
     :param job_name: see `Delivery`.
+    :param are_lasting: all of them have reasons that another try does not change.
     """
 
     rows: int
     dag_id: str = ""
     run_id: str = ""
     job_name: str = ""
+    are_lasting: bool = False
 
     @classmethod
     def beside(
-        cls, rows: int, run: tuple[str, str], retry_of: str, other: tuple[str, str], job_name: str
+        cls,
+        rows: int,
+        run: tuple[str, str],
+        retry_of: str,
+        other: tuple[str, str],
+        job_name: str,
+        *,
+        are_lasting: bool,
     ) -> UnansweredRows:
         """The rows of a delivery that stays although another one was made.
 
@@ -67,7 +76,7 @@ class UnansweredRows:
         :param run: of the delivery that stays, as the DAG and the run.
         :param other: of the other delivery.
         """
-        return cls(rows, run[0], "" if run == other else retry_of or run[1], job_name)
+        return cls(rows, run[0], "" if run == other else retry_of or run[1], job_name, are_lasting)
 
     def __str__(self) -> str:
         """What is said after a delivery; empty if all of its rows have an answer."""
@@ -77,6 +86,8 @@ class UnansweredRows:
         job = ["--job", self.job_name] if self.job_name else []
         command = shlex.join(["vertex-batch", "retry-rows", self.dag_id, self.run_id, *job])
         again = f" To send only {which} again, run `{command}`." if self.run_id else ""
+        if self.are_lasting:
+            again = " Sent again unchanged, they would fail again."
         return f"; {self.rows:,} of its rows {have} no answer.{again}"
 
 
@@ -161,11 +172,11 @@ class Delivery:
         """Its DAG, and the address at which it is, or the better delivery beside which it is."""
         return self.dag_id, self.kept_at or self.answers_uri
 
-    def lacking_beside(self, other: Delivery) -> UnansweredRows:
+    def lacking_beside(self, other: Delivery, *, are_lasting: bool) -> UnansweredRows:
         """Its rows without a good answer, if it stays although another delivery was made."""
-        run = (self.dag_id, self.run_id)
+        run, later = (self.dag_id, self.run_id), (other.dag_id, other.run_id)
         return UnansweredRows.beside(
-            self.exceptions, run, self.retry_of, (other.dag_id, other.run_id), self.job_name
+            self.exceptions, run, self.retry_of, later, self.job_name, are_lasting=are_lasting
         )
 
     @property

@@ -346,7 +346,10 @@ def _stays(written: results.DeliveryOutcome, to: str, job_name: str) -> str:
         return ""
     this = (written.manifest["dag_id"], written.manifest["run_id"])
     job = job_name if better.dag_id == this[0] else ""
-    lacking = UnansweredRows.beside(better.exceptions, better.run, better.retry_of, this, job)
+    lasting = results.are_lasting(better.exceptions_by_reason)
+    lacking = UnansweredRows.beside(
+        better.exceptions, better.run, better.retry_of, this, job, are_lasting=lasting
+    )
     return answers_stay(better.delivered, to, lacking)
 
 

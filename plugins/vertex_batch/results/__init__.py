@@ -3,6 +3,7 @@
 from vertex_batch.results.again import JobChain as JobChain
 from vertex_batch.results.again import RetryCollector as RetryCollector
 from vertex_batch.results.again import RetrySelection as RetrySelection
+from vertex_batch.results.again import are_lasting as are_lasting
 from vertex_batch.results.again import futile_reasons as futile_reasons
 from vertex_batch.results.again import stage_files as stage_files
 from vertex_batch.results.again import wanted_reasons as wanted_reasons

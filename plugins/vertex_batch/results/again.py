@@ -110,6 +110,12 @@ def wanted_reasons(names: Collection[str], *, stopped_early: bool) -> frozenset[
     return wanted | {Reason.MISSING} if stopped_early and TRANSIENT in names else wanted
 
 
+def are_lasting(reasons: Collection[str]) -> bool:
+    """Whether no row of a delivery may be answered another time, whatever a spec's `retry_rows` lists."""
+    worth = frozenset({Reason.MISSING}).union(*_REASONS.values())
+    return bool(reasons) and worth.isdisjoint(reasons)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryFile:
     """The rows of one job, in a local file.

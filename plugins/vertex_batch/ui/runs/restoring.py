@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vertex_batch.costs import Delivery, JobCost
 from vertex_batch.costs.deliveries import answers_stay
-from vertex_batch.results import DeliveryPlace, add_rounds, attempts_of
+from vertex_batch.results import DeliveryPlace, add_rounds, are_lasting, attempts_of
 from vertex_batch.specs.results import FORMATS, Results
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 
@@ -50,7 +50,7 @@ def what_stays(delivery: Delivery, jobs: Sequence[JobCost], now: Delivery | None
 
 def _stay(answers: int, delivery: Delivery, now: Delivery | None) -> str:
     _, uri = delivery.best_at
-    lacking = now.lacking_beside(delivery) if now else None
+    lacking = now.lacking_beside(delivery, are_lasting=are_lasting(now.reasons)) if now else None
     if now is None or now.delivered_at <= delivery.delivered_at:
         return answers_stay(answers, uri, lacking)
     count = "1 answer that was delivered before was"

@@ -70,6 +70,14 @@ def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, st
             f"stay at {{}}; 2 of its rows {HAVE} these again, {COMMAND} 'first run'`.",
         ),
         (
+            {"delivered_at": CREATED, "exceptions": 2, "reasons": {"failed": 1, "blocked": 1}},
+            "stay at {}; 2 of its rows have no answer. Sent again unchanged, they would fail again.",
+        ),
+        (
+            {"delivered_at": CREATED, "exceptions": 2, "reasons": {"failed": 1, "truncated": 1}},
+            f"stay at {{}}; 2 of its rows {HAVE} these again, {LATER}",
+        ),
+        (
             {"delivered_at": CREATED, "exceptions": 2, "job_name": "one"},
             f"stay at {{}}; 2 of its rows {HAVE} these again, {COMMAND} later --job one`.",
         ),
