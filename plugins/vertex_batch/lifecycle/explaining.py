@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from vertex_batch.lifecycle.waiting import JobReading, Verdict, failed_for_a_passing_reason
 
 REQUESTED = "on request, by a person or a task"
@@ -23,8 +25,8 @@ _MONEY = {
     Verdict.POLLING_FAILED: "The job may still be running and costing money.",
 }
 _ALL_AGAIN = (
-    "To send and pay only the rows without an answer, run `vertex-batch retry-rows SPEC RUN`. A spec without"
-    " `retry_rows` needs it first: add `retry_rows: {rounds: 1}`. Clearing the submit task sends all rows"
+    "To send and pay only the rows without an answer, run `vertex-batch retry-rows {run}`. A spec without"
+    " `retry_rows` needs it first: add `retry_rows: {{rounds: 1}}`. Clearing the submit task sends all rows"
     " again, and pays again for those that were answered."
 )
 _NEXT = {
@@ -49,7 +51,7 @@ def explain_failed_rows(job: str, seen: JobReading, max_failed_ratio: float) -> 
             " failures, then clear the submit task to run the batch again."
         )
     return (
-        f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows} of its {rows} rows"
+        f"Batch prediction job {job} {_ENDINGS[seen.verdict]}, but {seen.failed_rows:,} of its {rows:,} rows"
         f" failed, more than max_failed_ratio={max_failed_ratio:g} allows. Failed rows are not billed; the"
         " others are. See the `status` fields of the output for the reasons. Clear the submit task to run the"
         " batch again."
@@ -66,9 +68,10 @@ def explain_short_resume(job: str, earlier: str, rows: int, expected: int) -> st
     )
 
 
-def explain(job: str, seen: JobReading, following: str | None = None) -> str:
+def explain(job: str, seen: JobReading, run: tuple[str, str], following: str | None = None) -> str:
     """Explain to the engineer on call what happened to which job, what it means for money, and what to do.
 
+    :param run: the DAG and the run of the task that waits for it.
     :param following: what follows, if it is not what usually does.
     """
     cause = code = ""
@@ -76,11 +79,11 @@ def explain(job: str, seen: JobReading, following: str | None = None) -> str:
         cause = f": {seen.message.removesuffix('.')}" if seen.message else ""
         code = f" (code {seen.error_code})" if seen.error_code else ""
     money = _MONEY.get(seen.verdict, "Finished rows are billed; failed rows are not.")
-    following = _following(seen) if following is None else following
+    following = _following(seen, shlex.join(run)) if following is None else following
     return f"Batch prediction job {job} {_ENDINGS[seen.verdict]}{code}{cause}. {money} {following}".strip()
 
 
-def _following(seen: JobReading) -> str:
+def _following(seen: JobReading, run: str) -> str:
     if failed_for_a_passing_reason(seen):
         if seen.may_have_answers and not seen.resumable:
             return (
@@ -91,4 +94,4 @@ def _following(seen: JobReading) -> str:
         return "This is usually transient. Clear the submit task to run the batch again."
     if seen.verdict is Verdict.FAILED:
         return "Fix the cause, then clear the submit task."
-    return _NEXT.get(seen.verdict, "")
+    return _NEXT.get(seen.verdict, "").format(run=run)

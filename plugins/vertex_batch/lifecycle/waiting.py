@@ -132,8 +132,8 @@ class JobReading:
         """State and counts. A log line is written only when this changes."""
         if not (self.ok_rows or self.failed_rows):
             return self.state
-        left = f", {self.incomplete_rows} to go" if self.incomplete_rows > 0 else ""
-        return f"{self.state} ({self.ok_rows} rows done, {self.failed_rows} failed{left})"
+        left = f", {self.incomplete_rows:,} to go" if self.incomplete_rows > 0 else ""
+        return f"{self.state} ({self.ok_rows:,} rows done, {self.failed_rows:,} failed{left})"
 
 
 def assess(

@@ -126,6 +126,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         self._progress = ""
         self._kill: KillSwitch | None = None
         self._attempts: Attempts | None = None
+        self._run_id = ""
 
     @property
     def reference(self) -> JobReference:
@@ -163,6 +164,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def _begin(self, context: Context) -> None:
         """Restore the state that the task's earlier processes stored."""
         self._kill = kill = KillSwitch(context, self._cancel, self.log)
+        self._run_id = context["ti"].run_id
 
         def may_create() -> None:
             kill.check()
@@ -194,7 +196,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             return False
         self.log.warning(
             "%s Submitting it again (%d of %d).",
-            explain(str(self._waited_for), seen),
+            self._explain(seen),
             self._attempts.number + 1,
             self.resubmits,
         )
@@ -303,12 +305,12 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
             self._cancel("it missed its deadline")
         if self.rest_is_sent_again and leaves_rest(seen):
             following = "The next tasks of this run send its rows without an answer again, or list them."
-            self.log.warning("%s", explain(str(self._waited_for), seen, following))
+            self.log.warning("%s", self._explain(seen, following))
             return {**seen.to_dict(), "job_id": self._waited_for.job_id}
         alone = SHARD_LABEL not in self.reference.labels
         end = task_end(seen, self.max_failed_ratio, fail_without_answers=self.fail_without_answers and alone)
         if not seen.verdict.has_results:
-            message = explain(str(self._waited_for), seen)
+            message = self._explain(seen)
             raise (AirflowException if end is TaskEnd.RETRIED else AirflowFailException)(message)
         if end is TaskEnd.FAILED:
             message = explain_failed_rows(str(self._waited_for), seen, self.max_failed_ratio)
@@ -325,6 +327,9 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         if seen.output_directory:
             self.log.info("Its output is in %s", seen.output_directory)
         return {**seen.to_dict(), "job_id": self._waited_for.job_id}
+
+    def _explain(self, seen: JobReading, following: str | None = None) -> str:
+        return explain(str(self._waited_for), seen, (self.dag_id, self._run_id), following)
 
     def _see_that_all_ran(self, seen: JobReading) -> None:
         """A job that resumed another one must have run all of its rows."""

@@ -10,9 +10,9 @@ from vertex_batch.lifecycle.waiting import JobReading, Verdict
 
 @pytest.mark.parametrize("verdict", [Verdict.CANCELLED, Verdict.EXPIRED, Verdict.DEADLINE])
 def test_sending_only_the_rest_is_said_before_what_clearing_pays_again(verdict):
-    said = explain("7", JobReading(verdict))
+    said = explain("7", JobReading(verdict), ("nightly", "first run"))
     steps = [
-        "`vertex-batch retry-rows SPEC RUN`",
+        "`vertex-batch retry-rows nightly 'first run'`",
         "add `retry_rows: {rounds: 1}`",
         "Clearing the submit task",
     ]

@@ -228,12 +228,18 @@ def test_polls_back_off_while_they_fail_and_never_stop():
 def test_says_what_happened_what_it_costs_and_what_to_do():
     failed = JobReading(Verdict.FAILED, state="FAILED", error_code=9, message="no such bucket")
     passing = JobReading(Verdict.FAILED, state="FAILED", error_code=13, message="System error.")
-    cancelled = explain("p/l/7", JobReading(Verdict.CANCELLED, error_code=1, message="CANCELED"))
+    run = ("nightly", "once")
+    cancelled = explain("p/l/7", JobReading(Verdict.CANCELLED, error_code=1, message="CANCELED"), run)
     assert "p/l/7 was cancelled on request, by a person or a task. Finished rows are billed" in cancelled
-    assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed)
-    assert "billed" in explain("p/l/7", failed)
-    assert "Fix the cause" in explain("p/l/7", failed)
-    assert "usually transient" in explain("p/l/7", passing)
+    assert "p/l/7 failed (code 9): no such bucket" in explain("p/l/7", failed, run)
+    assert "billed" in explain("p/l/7", failed, run)
+    assert "Fix the cause" in explain("p/l/7", failed, run)
+    assert "usually transient" in explain("p/l/7", passing, run)
     for verdict in Verdict:
         if verdict is not Verdict.WAIT:
-            assert explain("p/l/7", JobReading(verdict))
+            assert explain("p/l/7", JobReading(verdict), run)
+
+
+def test_the_rows_of_a_progress_have_thousands():
+    seen = JobReading(Verdict.WAIT, state="RUNNING", ok_rows=18144, failed_rows=1000, incomplete_rows=1856)
+    assert seen.progress == "RUNNING (18,144 rows done, 1,000 failed, 1,856 to go)"
