@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from vertex_batch.costs.bill import Bill
-from vertex_batch.costs.money import rounded
+from vertex_batch.costs.money import in_full, rounded
 
 _MIN_FOR_A_SPREAD = 2
 _FINEST = Decimal("0.000001")
@@ -62,11 +62,13 @@ class Projection:
         return {
             "rows": self.rows,
             "of_rows": self.of_rows,
-            "amount_usd": str(self.amount_usd),
-            "standard_error_usd": None if self.standard_error_usd is None else str(self.standard_error_usd),
-            "range_usd": None if low_high is None else [str(each) for each in low_high],
+            "amount_usd": in_full(self.amount_usd),
+            "standard_error_usd": None
+            if self.standard_error_usd is None
+            else in_full(self.standard_error_usd),
+            "range_usd": None if low_high is None else [in_full(each) for each in low_high],
             "complete": self.complete,
-            "by_kind_usd": {kind: str(amount) for kind, amount in self.by_kind.items()},
+            "by_kind_usd": {kind: in_full(amount) for kind, amount in self.by_kind.items()},
             "text": str(self),
         }
 

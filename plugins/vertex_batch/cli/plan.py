@@ -222,6 +222,7 @@ def as_data(plan: Plan) -> dict[str, object]:
         "history": plan.history.to_dict(),
         "priced_on": plan.day,
         "retirement": plan.retirement or None,
+        "new_prices_from": plan.new_prices,
         "shards": list(plan.shards),
     }
 
@@ -276,7 +277,10 @@ def _outlook(plan: Plan, place: str) -> str:
         return f"would be REFUSED, not submitted to {place}"
     if plan.is_hopeless:
         return f"would FAIL, though it would be submitted to {place}"
-    return f"would be submitted to {place}{' once its input is uploaded' if plan.is_local else ''}"
+    cost = ""
+    if plan.estimate and not plan.estimate.expected.complete:
+        cost = " at a cost KNOWN ONLY IN PART" if plan.estimate.expected.is_known else " at an UNKNOWN COST"
+    return f"would be submitted to {place}{' once its input is uploaded' if plan.is_local else ''}{cost}"
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
@@ -311,7 +315,10 @@ def _cost(plan: Plan) -> list[str]:
     of_all = (
         [f"all {plan.whole.rows:,} rows: {line}" for line in plan.whole.lines()[:1]] if plan.whole else []
     )
-    return [*plan.estimate.lines(plan.day), *of_all]
+    lines = [*plan.estimate.lines(plan.day), *of_all]
+    if day := plan.new_prices:
+        lines.append(f"new prices from {day}: see `vertex-batch prices {plan.job.model} --on {day}`")
+    return lines
 
 
 def _delivery(plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from operator import itemgetter
 from pathlib import Path
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from vertex_batch.storage import ObjectStorage, SourceObject
 
 _SAMPLE = "memory://the-sample.jsonl"
+_SOON = timedelta(days=14)
+"""How far ahead of a plan's day a change of prices is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Plan:
     :param day: the UTC day on which it would run, whose prices hold: that of its date, or today if that has
         passed; None: today.
     :param life: what the price lists say of the end of the model.
+    :param new_prices: the first day of the next prices of the model, if it is near.
     :param sample: the rows that it reads instead of the whole input; None: it reads all of them.
     :param whole: of a sample, the expected cost of the whole input.
     :param input_is_chosen: it reads another input than its spec names.
@@ -79,6 +82,7 @@ class Plan:
     history: History = field(default_factory=History)
     day: date | None = None
     life: tuple[Mapping[str, object], ...] = ()
+    new_prices: date | None = None
     sample: InputPart | None = None
     whole: Estimate | None = None
     input_is_chosen: bool = False
@@ -213,6 +217,9 @@ def look(
                 plan = replace(plan, history=read_history(plan, cost_table, objects))
                 book = _price_book(plan, client, prices)
                 plan = replace(plan, life=tuple(book.life_of(plan.request.model)))
+                day = plan.day or datetime.now(UTC).date()
+                changes = book.change_days(plan.request.model, day, day + _SOON)
+                plan = replace(plan, new_prices=next(iter(changes), None))
                 guess = _estimate(plan, read, read_from, book, found.rows, failing=found.bad_rows)
                 if plan.sample:
                     rows = plan.sample.of_rows or 0

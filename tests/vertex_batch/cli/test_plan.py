@@ -285,6 +285,32 @@ def test_offline_needs_neither_proxy_nor_storage(run, spec, monkeypatch):
     assert f"gs://demo-bucket/cli-out/{DAY}/" in out
 
 
+@pytest.mark.parametrize(
+    ("day", "is_near"), [("2030-06-17", True), ("2030-06-30", True), ("2030-06-16", False)]
+)
+def test_a_plan_says_when_prices_change_soon(run, vertex, spec, day, is_near):
+    prices = spec.parent.parent / "pricing"
+    prices.mkdir()
+    key = "input_cost_per_token_batches"
+    dated = [{"valid_until": "2030-06-30", key: 1e-6}, {"valid_from": "2030-07-01", key: 2e-6}]
+    (prices / "ours.json").write_text(json.dumps({"gemini-3.8-flash": dated}))
+    vertex.gcs.put(f"gs://demo-bucket/cli/{day}.jsonl", ROW)
+    out = run("plan", spec, "--date", day)[1]
+    hint = "new prices from 2030-07-01: see `vertex-batch prices gemini-3.8-flash --on 2030-07-01`"
+    assert (hint in out) is is_near
+    [job] = json.loads(run("plan", spec, "--date", day, "--json")[1])["jobs"]
+    assert job["new_prices_from"] == ("2030-07-01" if is_near else None)
+
+
+def test_the_first_line_of_a_plan_says_that_the_cost_is_not_known(run, vertex, spec):
+    spec.write_text(re.sub("model: .*", "model: gemini-9-flash", spec.read_text()))
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert (status, out.partition("\n")[0]) == (
+        0,
+        "nightly: would be submitted to demo-project/us-central1 at an UNKNOWN COST; nothing was submitted",
+    )
+
+
 def test_a_plan_says_when_the_model_stops_and_whose_prices_it_takes(run, spec):
     spec.write_text(re.sub("model: .*", "model: gemini-2.5-pro", spec.read_text()))
     _, out, _ = run("plan", spec, "--date", "2030-01-01", "--offline", "--json")
