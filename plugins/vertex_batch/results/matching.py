@@ -53,15 +53,19 @@ SELECT seq, id, $attempt FROM outputs JOIN inputs USING (a, b, n)
 """
 _LEFT = "ANTI JOIN (SELECT {name} FROM matches WHERE attempt = $attempt) USING ({name})"
 
-# An answer of the earliest attempt that has one; otherwise what the latest attempt said.
-_CHOSEN = """
+# An answer of the earliest attempt that has one; otherwise what the latest attempt said, but not that it was
+# busy if an earlier one has said what is wrong with the row.
+_CHOSEN = f"""
 CREATE TABLE chosen AS
 SELECT seq,
-    arg_min(id, CASE WHEN reason IS NULL THEN m.attempt ELSE 1000000 - m.attempt END) AS id,
+    arg_min(id, CASE
+        WHEN reason IS NULL THEN m.attempt
+        WHEN reason = '{Reason.TRANSIENT}' THEN 2000000 - m.attempt
+        ELSE 1000000 - m.attempt END) AS id,
     CASE WHEN sum(cost) > 0 OR bool_and(coalesce(cost_complete, false)) THEN sum(cost) END AS cost,
     bool_and(coalesce(cost_complete, false)) AS cost_complete
 FROM matches m JOIN output_rows o USING (id) GROUP BY seq
-"""
+"""  # noqa: S608 - our own names
 
 _EXTRA = f"""
 CREATE TABLE extra AS

@@ -152,6 +152,27 @@ def test_a_later_attempt_counts_only_where_the_earlier_had_no_good_answer(night)
     assert [(row["kind"], row["answer"]) for row in found.extra] == [(ExtraKind.DUPLICATE, "late")]
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "reason"),
+    [("cut", "busy", "truncated"), ("busy", "cut", "truncated"), ("cut", "wrong", "failed")],
+)
+def test_a_row_that_was_busy_when_it_was_sent_again_keeps_the_reason_that_needs_a_person(
+    night, first, later, reason
+):
+    row = {"ticket": "t", "request": a_request()}
+    fates = {
+        "cut": answered(row, "half", 1, finish="MAX_TOKENS"),
+        "busy": failed(row),
+        "wrong": failed(row, INVALID),
+    }
+    night.add_input([row])
+    night.add_output(0, [fates[first]])
+    night.add_output(1, [fates[later]])
+    [found] = night.deliver().exceptions
+    assert found["reason"] == reason
+    assert Decimal(found["cost_usd"]) > 0
+
+
 def test_one_of_equal_rows_that_is_sent_again_is_answered_in_its_place(night):
     asked = [{"request": a_request()}] * 2
     night.add_input(asked)
