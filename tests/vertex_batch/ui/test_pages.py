@@ -67,6 +67,13 @@ def test_a_sum_with_something_unpriced_is_an_at_least(pages):
     assert "about 0.15 USD is missing. Some usage has no price." in text
 
 
+def test_a_page_with_amounts_says_once_that_they_are_rounded(pages):
+    pages.record(item("0.333333"))
+    said = "Amounts are rounded, so they may not add up to the last digit."
+    found = [pages.get("/"), pages.get("/jobs"), pages.get("/bill", project="p", location="l", job="none")]
+    assert [each.text.count(said) for each in found] == [1, 1, 0]
+
+
 def test_an_unknown_cost_is_not_zero_dollars(pages):
     pages.record(item(None, model="gemini-9-ultra"), bill={"rows": RowCounts(ok=10)})
     text = words(pages.get("/").text)
