@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from local.emulator.admin import Scenario, Step
+from local.emulator.admin import Fault, FaultKind, Operation, Scenario, Step
 from tests.builders import a_request
 from tests.vertex_batch.cli.conftest import DAY
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
@@ -113,6 +113,15 @@ def test_a_cancel_asks_or_is_told_yes(run, vertex, job):
     assert status == 0
     assert json.loads(out)["jobs"][0]["state"] == "CANCELLED"
     assert "ended as CANCELLED\n" in err
+
+
+def test_a_cancel_that_fails_says_how_the_other_jobs_ended(run, vertex, job):
+    other = vertex.submit(timeline=[Step(state="PENDING", seconds=None)])
+    vertex.admin.add_fault(Fault(op=Operation.CANCEL, kind=FaultKind.STATUS, status=403))
+    status, _, err = run("jobs", "cancel", job.job_id, other.job_id, "--yes")
+    assert status == 1
+    assert job.job_id in err
+    assert f"Job demo-project/us-central1/{other.job_id} ended as CANCELLED." in err
 
 
 def test_a_cancel_of_a_job_that_has_ended_says_that_nothing_was_cancelled(run, ended_job):
