@@ -54,6 +54,9 @@ def test_the_views_say_the_same(table, bill, line, query):
         assert Decimal(str(row["saved_usd"])) == Decimal("0.0003")
         assert float(row["failed_share"]) == pytest.approx(2 / 22)
         assert float(row["usd_per_thousand_rows"]) == pytest.approx(0.3 / 14)
+    [group] = table.totals("spec")
+    assert group.rows.ok - group.rows.copied == 14
+    assert group.per_thousand_rows == Total(Decimal("0.021429"), complete=False)
     jobs = query("SELECT * FROM cost_by_job ORDER BY job_id")
     assert [bool(row["saved_is_complete"]) for row in jobs] == [True, False]
     assert float(jobs[0]["usd_per_thousand_rows"]) == pytest.approx(0.15 / 7)
