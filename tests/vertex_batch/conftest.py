@@ -369,8 +369,8 @@ def delivering_dag() -> DAG:
 
 
 @pytest.fixture
-def connections(emulator, monkeypatch) -> EmulatedVertex:
-    """Airflow connections to the emulated Vertex and its object store."""
+def connections(emulator, monkeypatch, tmp_path) -> EmulatedVertex:
+    """Airflow connections to the emulated Vertex, its object store, and a cost table of the test."""
     litellm = {
         "conn_type": "litellm",
         "host": emulator.direct.base_url,
@@ -383,6 +383,8 @@ def connections(emulator, monkeypatch) -> EmulatedVertex:
     }
     monkeypatch.setenv("AIRFLOW_CONN_LITELLM_DEFAULT", json.dumps(litellm))
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(google))
+    costs = {"conn_type": "sqlite", "host": str(tmp_path / "costs.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_BATCH_COSTS", json.dumps(costs))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.gcs.url)
     emulator.admin.reset()
     return emulator
