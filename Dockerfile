@@ -31,8 +31,8 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-d
 FROM ${PYTHON_IMAGE} AS litellm
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST
 # The lock is complete, and pip's resolver would refuse an extra (`pydantic[email]`) that has no hash of its own.
-RUN --mount=type=bind,source=requirements-proxy.txt,target=/tmp/requirements-proxy.txt \
-    pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/requirements-proxy.txt \
+RUN --mount=type=bind,source=local/proxy/requirements.txt,target=/tmp/requirements.txt \
+    pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/requirements.txt \
     && pip check
 # The home of a user that is not in /etc/passwd would be /, which it may not write.
 ENV HOME=/tmp PYTHONUNBUFFERED=1

@@ -35,11 +35,11 @@ DESCRIBED_IN = ("pyproject.toml", "setup.py", "plugins/vertex_batch/__init__.py"
 LOCKS = {
     "requirements.txt": (["pyproject.toml", "--extra=airflow"], []),
     "requirements-dev.txt": (["pyproject.toml", "--extra=dev"], ["requirements.txt"]),
-    "requirements-bench.txt": (
+    "tools/bench/requirements.txt": (
         ["pyproject.toml", "--extra=bench"],
         ["requirements.txt", "requirements-dev.txt"],
     ),
-    "requirements-proxy.txt": (["local/proxy/requirements.in"], []),
+    "local/proxy/requirements.txt": (["local/proxy/requirements.in"], []),
     "deploy/image/requirements.txt": (
         ["pyproject.toml", "--extra=airflow", "deploy/image/requirements.in"],
         ["requirements.txt"],
@@ -47,15 +47,15 @@ LOCKS = {
     "deploy/image/build.txt": (["deploy/image/build.in"], []),
     "local/proxy/database/requirements.txt": (
         ["local/proxy/database/requirements.in"],
-        ["requirements-proxy.txt"],
+        ["local/proxy/requirements.txt"],
     ),
     # pandasql is published as source only, and the validator does not import it.
-    "requirements-focus.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
+    "tools/focus_validator.txt": (["tools/focus_validator.in", "--no-emit-package=pandasql"], []),
     "local/uv.txt": (["local/uv.in"], []),
 }
 # Install from a lock. All indexes may be asked, as pip does: the hashes leave no room for another's package.
 LOCKED = ["--require-hashes", "--index-strategy=unsafe-best-match"]
-NEEDS_PYTHON = {"requirements-focus.txt": "3.12"}
+NEEDS_PYTHON = {"tools/focus_validator.txt": "3.12"}
 # uv does not read pip's files. pip's settings, and the variables through which uv takes the same:
 UV_VARIABLES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -92,9 +92,11 @@ class Environment(NamedTuple):
 DEVELOPMENT = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt"]
 ENVIRONMENTS = {
     "main": Environment(ROOT / ".venv", DEVELOPMENT, has_project=True),
-    "proxy": Environment(ROOT / ".venv-proxy", [ROOT / "requirements-proxy.txt"], has_project=False),
+    "proxy": Environment(
+        ROOT / ".venv-proxy", [ROOT / "local" / "proxy" / "requirements.txt"], has_project=False
+    ),
     "bench": Environment(
-        ROOT / ".venv-bench", [*DEVELOPMENT, ROOT / "requirements-bench.txt"], has_project=True
+        ROOT / ".venv-bench", [*DEVELOPMENT, ROOT / "tools" / "bench" / "requirements.txt"], has_project=True
     ),
 }
 USUAL = ("main", "proxy")

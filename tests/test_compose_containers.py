@@ -79,7 +79,7 @@ def test_every_build_target_is_a_stage_of_the_dockerfile():
 def test_what_the_dockerfile_copies_is_in_the_repository_and_passes_the_ignore_file():
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     sources = set(re.findall(r"--mount=type=bind,source=(\S+?),", text))
-    assert {"requirements.txt", "requirements-proxy.txt", "deploy/image/requirements.txt"} < sources
+    assert {"requirements.txt", "local/proxy/requirements.txt", "deploy/image/requirements.txt"} < sources
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
         sources |= {word for word in line.split()[:-1] if not word.startswith("--")}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
@@ -97,7 +97,7 @@ def test_images_are_pinned_to_what_the_locks_and_the_package_say(stack):
     assert all(re.search(r":\d", image) for image in images), images
     assert f"airflow-vertex-batch:{__version__}" in images
     assert f"airflow-vertex-batch-emulator:{__version__}" in images
-    assert f"airflow-vertex-batch-litellm:{locked('requirements-proxy.txt', 'litellm')}" in images
+    assert f"airflow-vertex-batch-litellm:{locked('local/proxy/requirements.txt', 'litellm')}" in images
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"apache/airflow:slim-{locked('requirements.txt', 'apache-airflow')}-python3.11" in dockerfile
 

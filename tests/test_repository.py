@@ -12,7 +12,7 @@ import pytest
 import vertex_batch
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-proxy.txt", "local/uv.txt"]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "local/proxy/requirements.txt", "local/uv.txt"]
 
 
 @cache

@@ -1,8 +1,8 @@
 """Check exports with the official validator of FOCUS: ``python -m tools.focus_validator costs.csv``.
 
 It needs Python 3.12, and its pins clash with Airflow's, so it has an environment of its own:
-`.venv-focus`, made from `requirements-focus.txt` on first use. The package has the rules of FOCUS 1.2 only;
-those of later versions would have to be downloaded.
+`.venv-focus`, made from `tools/focus_validator.txt` on first use. The package has the rules of FOCUS 1.2
+only; those of later versions would have to be downloaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from local import bootstrap
 from local.stack.paths import REPOSITORY
 
-LOCK = REPOSITORY / "requirements-focus.txt"
+LOCK = REPOSITORY / "tools" / "focus_validator.txt"
 ENVIRONMENT = REPOSITORY / ".venv-focus"
 RULES = "1.2.0.1"
 CRITERIA = (

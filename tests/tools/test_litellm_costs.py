@@ -22,7 +22,7 @@ def test_only_rows_that_tell_versions_apart_are_in_the_table():
 
 def test_an_installed_version_is_run_over_the_golden_rows():
     found = figures_of(PROXY_PYTHON, cases()[:2])
-    assert f"litellm=={found.version} " in (REPOSITORY / "requirements-proxy.txt").read_text()
+    assert f"litellm=={found.version} " in (REPOSITORY / "local" / "proxy" / "requirements.txt").read_text()
     assert found.amounts == ("0.0014", "0")
 
 
