@@ -46,13 +46,15 @@ class Installed:
 
     folder: Path
 
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
     def run(self, program: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        home = self.folder / "home"
-        (home / "plugins").mkdir(parents=True, exist_ok=True)
         settings = {
             "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "AIRFLOW_HOME": str(home),
+            "HOME": str(self.home),
+            "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
             "COLUMNS": "200",
         }
@@ -60,7 +62,7 @@ class Installed:
         return subprocess.run(
             command,
             env=settings | environ,
-            cwd=home,
+            cwd=self.home,
             capture_output=True,
             text=True,
             timeout=300,
@@ -155,6 +157,7 @@ def full(pure_wheel, pip, tmp_path_factory) -> Installed:
 def install(pip: Path, folder: Path, wheel: Path, *extras: str) -> Installed:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
     installed = Installed(folder)
+    (installed.home / "plugins").mkdir(parents=True)
     of_folder = [str(pip), f"--python={folder / 'bin' / 'python'}", "--disable-pip-version-check"]
     if FROM_INDEX:
         what = [f"{wheel}[{','.join(extras)}]" if extras else str(wheel)]
@@ -316,7 +319,7 @@ class TestInAirflow:
         (spec,) = re.findall(
             r"^```yaml\n(# include/jobs/\w+\.yaml\n.*?)^```$", README, re.DOTALL | re.MULTILINE
         )
-        (full.folder / "home" / "first.yaml").write_text(spec)
+        (full.home / "first.yaml").write_text(spec)
         program = """
 from pathlib import Path
 import duckdb, gcsfs, jsonschema_rs, pyarrow.parquet
