@@ -146,12 +146,19 @@ def _soften(verdict: Ruling, sentence: str, guess: Guess | None) -> tuple[Ruling
     return Ruling.HOLD, f"{sentence}; {guess.reason}"
 
 
-def within_approval(decision: Decision, estimate: Total, approved_usd: Decimal | None) -> bool:
-    """Whether a person's approval covers a job that would be held: it may not cost more than was approved.
+def covers(approved: Total | None, estimate: Total) -> bool:
+    """Whether an approval covers an estimate, which may have no unknown part that was not shown."""
+    if approved is None or (approved.complete and not estimate.complete):
+        return False
+    return estimate.amount <= approved.amount
+
+
+def within_approval(decision: Decision, estimate: Total, approved: Total | None) -> bool:
+    """Whether a person's approval covers a job that would be held.
 
     Approval never overrides `refuse`: that limit is absolute.
     """
-    return decision.verdict is Ruling.HOLD and approved_usd is not None and estimate.amount <= approved_usd
+    return decision.verdict is Ruling.HOLD and covers(approved, estimate)
 
 
 def _sentence(limit: Limit, charged: Sums, estimate: Total) -> str:
@@ -183,11 +190,12 @@ class ApprovalRefusedError(PermanentError):
 
     :param who: the task that asked for approval.
     :param why: such as "ann rejected it".
+    :param next_step: what a person can do.
     """
 
-    def __init__(self, who: str, why: str) -> None:
-        self.who, self.why = who, why
+    def __init__(self, who: str, why: str, next_step: str = "Run this again to ask again.") -> None:
+        self.who, self.why, self.next_step = who, why, next_step
         super().__init__(
             f"The job of {who} was held for approval: {why}. Nothing was submitted, and nothing was spent."
-            " A retry will fail the same way. Run this again to ask again."
+            f" A retry will fail the same way. {next_step}"
         )

@@ -82,8 +82,9 @@ class Ledger:
     ) -> Decision:
         """Weigh a job against what its accounts have been charged with, and reserve what it will cost.
 
-        Claiming again under the same key replaces the claim. One that is held or refused is kept with its
-        reason and reserves nothing.
+        Claiming again under the same key replaces the claim. Released is what the task reserved before it was
+        cleared, for a job that was never created. A claim that is held or refused is kept with its reason and
+        reserves nothing.
 
         :param weigh: the decision over the sums.
         :param approved: whether a person approved a held job.
@@ -92,6 +93,9 @@ class Ledger:
         with self._table.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            c, mine = estimates.c, ("dag_id", "run_id", "task_id", "map_index")
+            earlier = [c[name] == getattr(budget_request, name) for name in mine]
+            _release(connection, now, *earlier, c.job_key != budget_request.job_key)
             sums = {
                 account: _sums(connection, account, run, now, budget_request.job_key) for account in accounts
             }
@@ -125,8 +129,7 @@ class Ledger:
         mine = [c.dag_id == dag_id, c.run_id == run_id, c.task_id == task_id]
         mine += [] if map_index is None else [c.map_index == map_index]
         with self._table.writing() as connection:
-            unborn = (*mine, c.job_id.is_(None), c.released_at.is_(None))
-            connection.execute(estimates.update().where(*unborn).values(released_at=self._now()))
+            _release(connection, self._now(), *mine)
 
     def of_job(self, job_id: JobId) -> StoredEstimate | None:
         """A job's estimate; None if there is none."""
@@ -188,6 +191,12 @@ class Ledger:
         """
         with self._table.reading() as connection:
             return _sums(connection, account, run, self._now(), day=day)
+
+
+def _release(connection: sa.Connection, now: datetime, *which: sa.ColumnElement[bool]) -> None:
+    """Release what is reserved for jobs that were never created."""
+    unborn = (*which, estimates.c.job_id.is_(None), estimates.c.released_at.is_(None))
+    connection.execute(estimates.update().where(*unborn).values(released_at=now))
 
 
 def _sums(

@@ -85,8 +85,7 @@ class Submitter:
     """Makes sure that one task has exactly one job.
 
     :param before_intent: called once it is decided that a job will be created, before anything is stored or
-        cancelled for it. If it raises, nothing is submitted. It is not called for a job that is adopted, nor
-        if an intent for this job is already stored: then an earlier try has called it.
+        cancelled for it. If it raises, nothing is submitted. It is not called for a job that is adopted.
     :param before_create: called right before each POST. If it raises, the POST is not sent.
     :param sleep: waits between searches; replaced in tests.
     """
@@ -169,7 +168,6 @@ class Submitter:
         if known and known.job_id:
             self._log.info("Resuming job %s: %s.", known.job_id, known.reason)
             return Submission(known.job_id, known.action)
-        is_checked = is_checked or (stored is not None and stored.job_key == wanted.job_key)
         return self._look_and_create(find, wanted, stored, request, is_checked=is_checked)
 
     def _look_and_create(

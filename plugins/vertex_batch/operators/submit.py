@@ -202,7 +202,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
                 return self._submit(context).to_dict()
 
     def execute_after_answer(
-        self, context: Context, asked: dict[str, str], event: dict[str, object]
+        self, context: Context, asked: dict[str, object], event: dict[str, object]
     ) -> dict[str, object]:
         """Continue after a person has answered whether a job that is over budget may be submitted."""
         with explained(context, self.log):

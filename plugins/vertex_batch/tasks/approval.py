@@ -7,6 +7,7 @@ cleared task repeats it.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +16,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from vertex_batch.budgets import Decision, Estimate
-from vertex_batch.budgets.decision import ApprovalRefusedError
+from vertex_batch.budgets.decision import ApprovalRefusedError, covers
 from vertex_batch.costs import Total, usd
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ APPROVE, REJECT = "Approve", "Reject"
 STORE_KEY = "budget_approval"
 _DAG_TEST = "dag_test"
 """Who triggered a run, if Airflow's ``dag.test()`` did."""
+_UNKNOWN = ", and the part whose cost is not known"
+_CEILING = re.compile(
+    rf"If you approve, the job is submitted at up to ([\d,.]+) USD({_UNKNOWN})?\. [\w ]+\.\Z"
+)
 
 
 class Approval:
@@ -40,7 +45,7 @@ class Approval:
         self._context, self._key = context, key
         stored = context["task_state_store"].get(STORE_KEY)
         mine = stored if isinstance(stored, dict) and stored.get("job_key") == key else {}
-        self.usd: Decimal | None = Decimal(str(mine["usd"])) if mine else None
+        self.up_to = Total(Decimal(str(mine["usd"])), complete=bool(mine["complete"])) if mine else None
         self.by: str = str(mine["by"]) if mine else ""
 
     def request(
@@ -56,30 +61,51 @@ class Approval:
 
         :param approvers: user ids. Empty: every user who may act on the DAG.
         :param method_name: the operator's method that resumes with the answer; see `store_answer`.
-        :raises ApprovalRefusedError: the run is one of `vertex-batch run`, where no one can answer.
+        :raises ApprovalRefusedError: the run is one of `vertex-batch run`, where no one can answer, or
+            Airflow still shows the question of an earlier try, about less than this job is expected to cost.
         """
         if self._context["dag_run"].triggering_user_name == _DAG_TEST:
             raise ApprovalRefusedError(
                 str(self._context["ti"].task_id),
                 f"no one can approve it outside Airflow. Why it was held: {'; '.join(decision.reasons)}",
             )
-        from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: PLC0415 - needs a supervisor
-
         ti = self._context["ti"]
-        most = max(estimate.expected.amount, estimate.high)
-        upsert_hitl_detail(
+        most = Total(max(estimate.expected.amount, estimate.high), estimate.expected.complete)
+        shown = _ask(
             ti_id=ti.id,
             options=[APPROVE, REJECT],
             subject=f"Submit a batch prediction job {_of_cost(estimate.expected)}?",
             body=_body(ti, estimate, decision, most),
             params={},  # None is refused
-            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+            assigned_users=[{"id": user, "name": user} for user in approvers],
         )
-        asked = {"job_key": self._key, "usd": str(most)}
+        if shown is None or not covers(shown, estimate.expected):
+            raise ApprovalRefusedError(
+                str(ti.task_id),
+                "Airflow still shows the question of an earlier try,"
+                f" about {f'up to {usd(shown.amount)}' if shown else 'another job'},"
+                f" and the expected cost is now {estimate.expected}",
+                "Trigger a new run to be asked about that.",
+            )
+        asked = {"job_key": self._key, "usd": str(shown.amount), "complete": shown.complete}
         raise TaskAwaitingInput(method_name=method_name, kwargs={"asked": asked}, timeout=timeout)
 
 
-def store_answer(context: Context, asked: Mapping[str, str], event: Mapping[str, Any]) -> str:
+def _ask(**question: object) -> Total | None:
+    """Ask a person; return up to which amount an approval holds by what Airflow shows. None: it says nothing.
+
+    Airflow 3.3 moves the question of a cleared or retried task to its next try, and never changes its text.
+    """
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult  # noqa: PLC0415
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415 - only in a task
+
+    shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload.model_validate(question))
+    text = shown.body if isinstance(shown, HITLDetailRequestResult) else None
+    found = _CEILING.search(text or "")
+    return Total(Decimal(found[1].replace(",", "")), complete=not found[2]) if found else None
+
+
+def store_answer(context: Context, asked: Mapping[str, Any], event: Mapping[str, Any]) -> str:
     """Store a person's answer for `Approval`, and return who approved.
 
     :param asked: what the task was parked with.
@@ -103,12 +129,14 @@ def _of_cost(expected: Total) -> str:
     return f"of about {expected.about}" if expected.is_known else "whose cost is not known"
 
 
-def _body(ti: RuntimeTaskInstanceProtocol, estimate: Estimate, decision: Decision, most: Decimal) -> str:
+def _body(ti: RuntimeTaskInstanceProtocol, estimate: Estimate, decision: Decision, most: Total) -> str:
+    beside = "" if most.complete else _UNKNOWN
     reasons = "\n".join(f"- {reason}" for reason in (*decision.reasons, *decision.lower_bounds))
     unknown = "".join(f"\n- {reason}" for reason in estimate.unknown)
     return (
         f"Task `{ti.task_id}` of run `{ti.run_id}` is waiting to submit its job.\n\n"
         f"**Expected: {estimate}** for {estimate.rows:,} rows ({estimate.method}).{unknown}\n\n"
         f"Why it is held:\n{reasons}\n\n"
-        f"If you approve, the job is submitted at up to {usd(most)}. Nothing has been spent so far."
+        f"If you approve, the job is submitted at up to {usd(most.amount)}{beside}."
+        " Nothing has been spent so far."
     )

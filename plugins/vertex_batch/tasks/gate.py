@@ -297,7 +297,8 @@ class BudgetGate:
             max(
                 (budget.unknown for budget, _ in found), key=lambda v: v.severity, default=budgets.Ruling.WARN
             ),
-            next((budget.approvers for budget, _ in found if budget.approvers), ()),
+            # A spec is its team's own; the limits of all teams come last, and their approvers first.
+            next((budget.approvers for budget, _ in reversed(found) if budget.approvers), ()),
             tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
         )
 
@@ -312,7 +313,7 @@ class BudgetGate:
             [limit.account for limit in rules.limits],
             _decided(rules, expected),
             approved_by=approval.by,
-            approved=lambda decided: budgets.within_approval(decided, expected.expected, approval.usd),
+            approved=lambda decided: budgets.within_approval(decided, expected.expected, approval.up_to),
         )
         return expected, decision, approval
 
@@ -385,14 +386,14 @@ class BudgetGate:
         decision: budgets.Decision,
         approval: Approval,
     ) -> None:
-        if budgets.within_approval(decision, expected.expected, approval.usd):
+        if budgets.within_approval(decision, expected.expected, approval.up_to):
             self._log.warning("Budget exceeded, approved by %s: %s", approval.by, decision.message)
             return
-        if approval.usd is not None:
+        if approval.up_to is not None:
             raise ApprovalRefusedError(
                 who,
-                f"{approval.by} approved up to {usd(approval.usd)},"
-                f" but its expected cost has grown to {expected.expected}",
+                f"{approval.by} approved up to {usd(approval.up_to.amount)},"
+                f" but its expected cost is now {expected.expected}",
             )
         self._log.warning("Held for approval: %s", decision.message)
         approval.request(

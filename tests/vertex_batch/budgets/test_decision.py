@@ -190,7 +190,7 @@ def test_sums_with_unpriced_jobs_say_at_least():
     ],
 )
 def test_an_approval_covers_what_was_approved_and_never_a_refusal(verdict, estimated, approved, covered):
-    given = None if approved is None else Decimal(approved)
+    given = None if approved is None else usd(approved)
     assert within_approval(Decision(verdict), usd(estimated), given) is covered
 
 

@@ -74,7 +74,7 @@ def test_the_sums_of_a_past_month_leave_out_what_came_after_it(table, bill):
     table.record(bill("2", create_time=last + timedelta(hours=1)))
     Ledger(table, now=lambda: last).claim(ASKS, expects("3"), [], go)
     later = Ledger(table, now=lambda: last + timedelta(hours=8))
-    later.claim(replace(ASKS, job_key="key-2"), expects("4"), [], go)
+    later.claim(replace(ASKS, job_key="key-2", map_index=2), expects("4"), [], go)
     assert later.sums(SPEC_MONTH, day=last.date()) == Sums(total(ONE_BILL), total(3))
     assert later.sums(SPEC_MONTH) == Sums(total(ONE_BILL), total(4))
 
@@ -178,7 +178,7 @@ def test_of_two_that_claim_the_rest_of_a_budget_at_once_one_gets_it(database_url
     start, verdicts = threading.Barrier(6), []
 
     def claim(number: int) -> None:
-        asks, estimate = replace(ASKS, job_key=f"key-{number}"), expects("3")
+        asks, estimate = replace(ASKS, job_key=f"key-{number}", map_index=number), expects("3")
         start.wait()
         decision = Ledger(CostTable(database_url), now=lambda: NOW).claim(
             asks, estimate, [SPEC_DAY], lambda sums: decide([limit], sums, estimate.expected)
