@@ -148,9 +148,11 @@ class Life:
         if self.work is None:
             raise JobFailure(12, "The emulator reads and writes object storage only, not BigQuery.")
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._around.executor, self.work.prepare, self._abandoned)
-        work.add_done_callback(partial(_settle, self._abandoned))
-        work.add_done_callback(lambda _: self._wake.set())
+        abandoned = self._abandoned
+        work = loop.run_in_executor(self._around.executor, self.work.prepare, abandoned)
+        work.add_done_callback(partial(_settle, abandoned))
+        # Work that was abandoned may end much later. It must not end the pause that the job is in by then.
+        work.add_done_callback(lambda _: None if abandoned.is_set() else self._wake.set())
         while not work.done() and not self._cancelled.is_set():
             self._wake.clear()
             await self._wake.wait()

@@ -1,9 +1,19 @@
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 
 from local.emulator.admin import Cancel, Match, Output, RowRule, Scenario, Step, Trait
+from local.emulator.catalogue import Place, resolve_model
+from local.emulator.jobs import Job
+from local.emulator.life import Life, Surroundings
+from local.emulator.notice import Notice
+from local.emulator.script import Settings
 from local.emulator.states import STATES, TERMINAL
+from local.emulator.work import Spool, Work
 
 RUNNING_HELD = [Step(state="PENDING"), Step(state="RUNNING", seconds=None)]
 PENDING_HELD = [Step(state="PENDING", seconds=None)]
@@ -354,3 +364,42 @@ def test_more_rows_than_a_batch_may_hold_fail_the_job(run, put_rows):
     job, view = run(end="FAILED", model="publishers/google/models/text-embedding-005", uri=put_rows(rows))
     assert view["error"]["code"] == 3
     assert job.note == "more than 30000 rows"
+
+
+class SlowWork(Work):
+    """An import that ends when a test says so, as on a busy machine."""
+
+    def __init__(self) -> None:
+        self.ends = Event()
+
+    def prepare(self, abandoned: Event) -> Spool:
+        self.ends.wait()
+        return Spool()
+
+
+async def _cancel_while_importing() -> str:
+    """Hold a cancelled job in CANCELLING while its import ends; return the job's state after that."""
+    held = [Step(state="RUNNING", seconds=None)]
+    work, scenario = SlowWork(), Scenario(timeline=held, cancel=Cancel(seconds=None))
+    place = Place("p", "1", "us-central1")
+    model = resolve_model("publishers/google/models/gemini-2.5-flash", place)
+    job = Job("1", 1, place, model, {}, scenario, datetime.now(UTC))
+    with ThreadPoolExecutor(1) as executor:
+        life = Life(job, work, Surroundings(Settings(), Notice(), executor))
+        living = asyncio.create_task(life.run())
+        await asyncio.sleep(0)  # it has begun to import
+        life.cancel()
+        await asyncio.sleep(0)  # it has left the import alone
+        work.ends.set()
+        await asyncio.get_running_loop().run_in_executor(executor, str)  # what is queued behind it has run
+        for _ in range(10):
+            await asyncio.sleep(0)
+        state = job.state
+        life.release()
+        await living
+    assert job.state == "CANCELLED"
+    return state
+
+
+def test_an_import_that_ends_after_a_cancel_does_not_end_the_cancelling():
+    assert asyncio.run(_cancel_while_importing()) == "CANCELLING"

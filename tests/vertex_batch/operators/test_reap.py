@@ -90,7 +90,7 @@ def test_a_job_that_does_not_end_keeps_no_other_running(vertex, context, monkeyp
     for run_id, cancel in ends.items():
         vertex.admin.add_scenario(
             Scenario(
-                timeline=[Step(state="PENDING", seconds=None)],
+                timeline=[Step(state="RUNNING", seconds=None)],
                 cancel=cancel,
                 match=Match(labels={"airflow_run": run_id}),
             )
