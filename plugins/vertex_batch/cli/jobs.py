@@ -8,7 +8,7 @@ from argparse import Namespace
 from itertools import islice
 
 from vertex_batch.cli import access, arguments
-from vertex_batch.cli.output import ask, logs_aside, print_json, print_parts, say
+from vertex_batch.cli.output import ask, harmless, logs_aside, print_json, print_parts, say
 from vertex_batch.errors import ConfigurationError, count_of
 from vertex_batch.lifecycle.cancelling import cancel_all
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
@@ -97,7 +97,7 @@ def run_show(options: Namespace) -> int:
         return 0
     for name, value in data.items():
         if value not in (None, "", [], {}):
-            sys.stdout.write(f"{name.replace('_', ' '):<18}  {_words(value)}\n")
+            sys.stdout.write(f"{name.replace('_', ' '):<18}  {harmless(_words(value))}\n")
     return 0
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # In a pipe or a log, lines are not wrapped at the default 80 columns.
 _WIDE = 160
 _WIDEST = 10_000
+_CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n")})
 # The columns that a table leaves out on a narrow terminal, the least needed first.
 _SPARE_COLUMNS = ("not read", "saved", "saved by batch", "days", "tokens", "run", "rows ok", "model")
 
@@ -99,9 +100,22 @@ def _fit(table: Table, console: Console) -> None:
 
 
 def _console(width: int | None = None) -> Console:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
 
-    return Console(highlight=False, width=width or (None if sys.stdout.isatty() else _WIDE))
+    class Harmless(Console):
+        """Leaves out control characters, which a job's name or note may have."""
+
+        def render(self, part: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for text, style, control in super().render(part, options):
+                yield Segment(text if control else harmless(text), style, control)
+
+    return Harmless(highlight=False, width=width or (None if sys.stdout.isatty() else _WIDE))
+
+
+def harmless(text: str) -> str:
+    """Leave out the characters with which a text controls a terminal."""
+    return text.translate(_CONTROLS)
 
 
 def say(text: str) -> None:

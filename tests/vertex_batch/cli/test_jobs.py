@@ -60,6 +60,15 @@ def test_a_list_may_be_narrowed_by_state_and_spec_and_says_if_there_are_more(run
     assert "There are more than 1" in err
 
 
+def test_a_name_that_another_program_gave_its_job_does_not_control_the_terminal(run, vertex):
+    job_id = vertex.create(a_request(display_name="a\x1b[2J\x1b]0;b\x07c\x9bd"))
+    for command in (["list", "--all"], ["list", "--all", "--json"], ["show", job_id]):
+        status, out, _ = run("jobs", *command)
+        assert status == 0
+        assert {char for char in out if not char.isprintable()} == {"\n"}
+    assert "a[2J]0;bcd" in run("jobs", "list", "--all")[1]
+
+
 @pytest.mark.parametrize(
     "form",
     [
