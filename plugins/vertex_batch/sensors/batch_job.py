@@ -48,8 +48,9 @@ _TRIGGER_FAILED = "__fail__"
 class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     """Wait until a job has ended, and succeed only if it has results.
 
-    A retry resumes waiting for the same job and submits nothing. When the task is killed, or the deadline
-    passes, the job is cancelled. Its finished rows are billed.
+    A retry resumes waiting for the same job and submits nothing. Give this task ``retries``: without them,
+    the loss of a worker fails the run, and the clean-up tasks cancel a job that could have been resumed. When
+    the task is killed, or the deadline passes, the job is cancelled. Its finished rows are billed.
 
     If the sensor is mapped (``.partial(...).expand(job=submit.output)``), each map index waits for its own
     job and resubmits only that one. No index affects another index's job.
@@ -76,6 +77,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     :param cancel_on_deadline: cancel the job when it misses its deadline.
     :param litellm_conn_id: the proxy.
     :param retry_policy: by default, permanent errors fail at once, and the server's Retry-After is respected.
+    :param timeout: Airflow's name for `deadline_seconds`; the shorter one of both counts.
     :returns: how the job ended: state, row counts, output directory.
     """
 
@@ -101,11 +103,16 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         cancel_on_deadline: bool = True,
         litellm_conn_id: str = LiteLLMHook.default_conn_name,
         retry_policy: RetryPolicy | None = RETRY_POLICY,
+        timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
+        if timeout is not None:
+            seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+            deadline_seconds = min(deadline_seconds, seconds)
+        # Airflow's own would neither bound a deferred task nor cancel the job of one that fails softly.
+        airflows = deadline_seconds * (1 + resubmits) + _BACKSTOP.total_seconds()
         kwargs.setdefault("poke_interval", poll_interval_seconds)
-        kwargs.setdefault("timeout", deadline_seconds * (1 + resubmits) + _BACKSTOP.total_seconds())
-        super().__init__(retry_policy=retry_policy, **kwargs)
+        super().__init__(retry_policy=retry_policy, timeout=airflows, **kwargs)
         self.job = job
         self.resubmits = resubmits
         self.queue_deadline_seconds = queue_deadline_seconds

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
 from tests.builders import ROW
@@ -76,10 +76,13 @@ def test_defers_with_a_trigger_that_holds_no_key(vertex, context):
     assert deferred.value.timeout > timedelta(hours=97)
 
 
-def test_the_deadline_counts_from_the_creation_of_the_job(vertex, context):
+@pytest.mark.parametrize(
+    "bounds", [{"deadline_seconds": 3600}, {"timeout": 3600}, {"timeout": timedelta(hours=1)}], ids=str
+)
+def test_the_deadline_counts_from_the_creation_of_the_job(vertex, context, bounds):
     reference = vertex.submit(**HELD)
     with pytest.raises(TaskDeferred) as deferred:
-        a_sensor(reference, deadline_seconds=3600).execute(context)
+        a_sensor(reference, **bounds).execute(context)
     order = deferred.value.trigger.order
     assert datetime.fromisoformat(order.deadline_at) - datetime.fromisoformat(order.created_at) == timedelta(
         hours=1
@@ -100,6 +103,14 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
     event = JobReading(Verdict.DEADLINE, state="RUNNING").to_dict()
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
+    assert vertex.admin.job(reference.job_id).cancel_calls
+
+
+def test_a_wait_that_times_out_and_fails_softly_cancels_its_job(vertex, context):
+    reference = vertex.submit(**HELD)
+    sensor = a_sensor(reference, deferrable=False, poll_interval_seconds=0, timeout=0, soft_fail=True)
+    with pytest.raises(AirflowSkipException):
+        sensor.execute(context)
     assert vertex.admin.job(reference.job_id).cancel_calls
 
 
