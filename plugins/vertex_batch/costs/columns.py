@@ -62,6 +62,21 @@ class UtcTime(TypeDecorator[datetime]):
         return None if moment is None else moment.astimezone(UTC)
 
 
+def storable(text: str) -> str:
+    """Replace what PostgreSQL or UTF-8 cannot hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+class AnyText(TypeDecorator[str]):
+    """Any text, also one from a service, a row or a form."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
 class DayText(TypeDecorator[date]):
     """A day as text that may be part of a primary key; None is the empty text."""
 
@@ -82,7 +97,7 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: sa.Dialect) -> str:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return storable(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> object:
         return json.loads(value)

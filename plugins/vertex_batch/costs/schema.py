@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
 
-from vertex_batch.costs.columns import DayText, JsonText, PicoUsd, UtcTime
+from vertex_batch.costs.columns import AnyText, DayText, JsonText, PicoUsd, UtcTime
 
 metadata = sa.MetaData()
 
@@ -20,7 +20,7 @@ def same_job(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool
 
 
 def _job_key() -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text, primary_key=True) for name in JOB_KEY]
+    return [sa.Column(name, AnyText, primary_key=True) for name in JOB_KEY]
 
 
 USAGE_KEY = ("model", "kind", "modality", "tier", "cache_ttl", "priced_on")
@@ -28,7 +28,7 @@ USAGE_KEY = ("model", "kind", "modality", "tier", "cache_ttl", "priced_on")
 
 def _usage_key() -> list[sa.Column[Any]]:
     return [
-        *(sa.Column(name, sa.Text, primary_key=True) for name in USAGE_KEY[:-1]),
+        *(sa.Column(name, AnyText, primary_key=True) for name in USAGE_KEY[:-1]),
         sa.Column("priced_on", DayText, primary_key=True),
     ]
 
@@ -46,17 +46,17 @@ jobs = sa.Table(
     metadata,
     *_job_key(),
     *(
-        sa.Column(name, sa.Text)
+        sa.Column(name, AnyText)
         for name in ("job_key", "job_name", "display_name", "model", "state", "error_message")
     ),
-    *(sa.Column(name, sa.Text) for name in ("spec", "team", "dag_id", "run_id", "task_id", "run_type")),
+    *(sa.Column(name, AnyText) for name in ("spec", "team", "dag_id", "run_id", "task_id", "run_type")),
     *(sa.Column(name, sa.Integer) for name in ("error_code", "map_index", "try_number")),
     *(
         sa.Column(name, UtcTime)
         for name in ("logical_date", "create_time", "start_time", "end_time", "recorded_at")
     ),
     sa.Column("day", sa.Date),
-    *(sa.Column(name, sa.Text) for name in ("output_directory", "note")),
+    *(sa.Column(name, AnyText) for name in ("output_directory", "note")),
     *(
         sa.Column(name, sa.BigInteger)
         for name in ("rows_ok", "rows_failed", "rows_unreadable", "rows_unrecognized")
@@ -65,7 +65,7 @@ jobs = sa.Table(
     *(sa.Column(name, JsonText) for name in ("labels", "input_uris", "failed_reasons", "problems", "flags")),
     sa.Column("failed_samples", JsonText),
     sa.Column("unrecognized_samples", JsonText),
-    sa.Column("searched", sa.Text),
+    sa.Column("searched", AnyText),
     *_sums(),
 )
 
@@ -73,9 +73,9 @@ job_sums = sa.Table(
     "cost_job_sums",
     metadata,
     *_job_key(),
-    *(sa.Column(name, sa.Text, primary_key=True) for name in ("part", "name")),
+    *(sa.Column(name, AnyText, primary_key=True) for name in ("part", "name")),
     sa.Column("day", sa.Date),
-    *(sa.Column(name, sa.Text) for name in ("dag_id", "spec", "team")),
+    *(sa.Column(name, AnyText) for name in ("dag_id", "spec", "team")),
     *_sums(),
 )
 
@@ -91,7 +91,7 @@ def _priced() -> list[sa.Column[Any]]:
         sa.Column("standard_unit_price_picousd", PicoUsd),
         sa.Column("standard_amount_picousd", PicoUsd),
         *(
-            sa.Column(name, sa.Text)
+            sa.Column(name, AnyText)
             for name in ("unit", "basis", "source", "reason", "standard_source", "list_digest")
         ),
         sa.Column("price_date", sa.Date),
@@ -111,9 +111,9 @@ price_history = sa.Table(
 estimates = sa.Table(
     "cost_estimates",
     metadata,
-    sa.Column("job_key", sa.Text, primary_key=True),
-    *(sa.Column(name, sa.Text) for name in ("project", "location", "job_id", "model", "spec", "team")),
-    *(sa.Column(name, sa.Text) for name in ("dag_id", "run_id", "task_id", "method", "verdict", "reason")),
+    sa.Column("job_key", AnyText, primary_key=True),
+    *(sa.Column(name, AnyText) for name in ("project", "location", "job_id", "model", "spec", "team")),
+    *(sa.Column(name, AnyText) for name in ("dag_id", "run_id", "task_id", "method", "verdict", "reason")),
     *(sa.Column(name, sa.Integer) for name in ("map_index", "unpriced")),
     *(sa.Column(f"{name}_picousd", PicoUsd) for name in ("expected", "low", "high")),
     *(
@@ -122,22 +122,22 @@ estimates = sa.Table(
     ),
     sa.Column("answer_limit", sa.BigInteger),
     sa.Column("unknown", JsonText),
-    sa.Column("approved_by", sa.Text),
+    sa.Column("approved_by", AnyText),
     *(sa.Column(name, UtcTime) for name in ("estimated_at", "released_at")),
 )
 
 deliveries = sa.Table(
     "cost_deliveries",
     metadata,
-    *(sa.Column(name, sa.Text, primary_key=True) for name in ("dag_id", "run_id", "task_id")),
+    *(sa.Column(name, AnyText, primary_key=True) for name in ("dag_id", "run_id", "task_id")),
     sa.Column("map_index", sa.Integer, primary_key=True),
-    *(sa.Column(name, sa.Text) for name in ("spec", "team", "job_name")),
+    *(sa.Column(name, AnyText) for name in ("spec", "team", "job_name")),
     *(sa.Column(name, sa.BigInteger) for name in ("input_rows", "delivered", "exceptions")),
     sa.Column("reasons", JsonText),
-    *(sa.Column(name, sa.Text) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
+    *(sa.Column(name, AnyText) for name in ("answers_uri", "exceptions_uri", "manifest_uri", "usd")),
     sa.Column("is_complete", sa.Boolean),
     sa.Column("delivered_at", UtcTime),
-    sa.Column("kept_at", sa.Text),
+    sa.Column("kept_at", AnyText),
     sa.Column("kept_answers", sa.BigInteger),
-    sa.Column("retry_of", sa.Text),
+    sa.Column("retry_of", AnyText),
 )

@@ -45,7 +45,9 @@ class Approval:
         self._context, self._key = context, key
         stored = context["task_state_store"].get(STORE_KEY)
         mine = stored if isinstance(stored, dict) and stored.get("job_key") == key else {}
-        self.up_to = Total(Decimal(str(mine["usd"])), complete=bool(mine["complete"])) if mine else None
+        self.up_to = (
+            Total(Decimal(str(mine["usd"])), complete=bool(mine.get("complete", True))) if mine else None
+        )
         self.by: str = str(mine["by"]) if mine else ""
 
     def request(

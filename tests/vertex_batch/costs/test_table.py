@@ -49,6 +49,20 @@ def test_a_bill_comes_back_as_it_was_written(table, bill):
     assert table.bill(JobId(*PLACE, "101")) == written
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud800"], ids=["NUL", "half a pair"])
+def test_what_a_database_cannot_hold_of_a_text_prevents_no_bill(table, bill, line, odd):
+    """As in the note of who triggered the run, the name of an adopted job, or the reason of a failed row."""
+    item = line(model=f"m{odd}")
+    facts = {name: f"{name}{odd}" for name in ("note", "display_name", "error_message")}
+    made = replace(bill("1", [item], **facts), failed_reasons={f"a{odd}b": 1}, flags=(odd,))
+    table.record(made)
+    stored = table.bill(made.job.key)
+    assert (stored.job.note[:4], stored.total, len(stored.failed_reasons)) == ("note", made.total, 1)
+    table.record(made)
+    found = table.jobs(JobFilter(text=f"note{odd}"))
+    assert [each.job.key for each in found] == [made.job.key]
+
+
 def test_a_bill_that_was_never_recorded_is_none(table):
     assert table.bill(JobId(*PLACE, "404")) is None
 
