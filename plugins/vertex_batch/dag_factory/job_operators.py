@@ -105,7 +105,7 @@ class JobOperators:
         :param plan_task_id: the task with the plan.
         """
         job, may_be_held = self.job, bool(self._money.budget or self._money.budgets_file)
-        return SubmitBatchPredictionJobOperator(
+        submit = SubmitBatchPredictionJobOperator(
             task_id=f"{prefix}submit",
             task_display_name="submit",
             part=part,
@@ -128,6 +128,8 @@ class JobOperators:
             **self._named,
             **(self._resumed if may_be_held else self._always),
         )
+        submit.is_unsplit = part is None
+        return submit
 
     def wait(self, submit: SubmitBatchPredictionJobOperator, prefix: str) -> BatchPredictionJobSensor:
         job = self.job

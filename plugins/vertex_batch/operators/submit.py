@@ -155,6 +155,8 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.money = money or BudgetSettings()
         self.round_task_ids: Sequence[str] = ()
         """Tasks that submit rows of this job again, in later rounds."""
+        self.is_unsplit = False
+        """Its spec submits all of the input at once, so this task has no map index."""
         self._store: TaskStateIntentStore | None = None
         self._kill: KillSwitch | None = None
         self._chosen: Mapping[str, Any] = {}
@@ -218,7 +220,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         part = self._part
         if self.spec and not (part and part.kind is PartKind.RETRY):
             skip_if_retry(context, self.task_id)
-        if self.spec and not self._is_planned and map_index(context) >= 0:
+        if self.is_unsplit and map_index(context) >= 0:
             # The scheduler still has the DAG with a plan. Each shard's task would submit the whole input.
             raise VersionNotReadError([f"{self.task_id} without shards"])
         if self._is_planned and part is None:

@@ -20,6 +20,7 @@ from vertex_batch.operators import (
 )
 from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.tasks.context import INTENT_XCOM
+from vertex_batch.tasks.delivery_order import VersionNotReadError
 from vertex_batch.vertex.labels import ATTEMPT_LABEL, IDEMPOTENCY_KEY_LABEL
 from vertex_batch.vertex.resource import JobReference
 
@@ -45,13 +46,14 @@ def at(context):
     return of
 
 
-def submit(context: dict[str, Any], part: str) -> JobReference:
+def submit(context: dict[str, Any], part: str, **fields: Any) -> JobReference:
     with DAG("nightly", schedule=None):
         task = SubmitBatchPredictionJobOperator(
             task_id="submit",
             model="gemini-3.8-flash",
             inputs=f"gs://demo-bucket/{part}.jsonl",
             output_uri="gs://demo-bucket/out",
+            **fields,
         )
     task.render_template_fields(context)
     told = task.execute(context)
@@ -64,6 +66,21 @@ def three(vertex, at) -> list[JobReference]:
     """Three jobs that run until somebody ends them, one for each map index."""
     vertex.admin.add_scenario(Scenario(timeline=[Step(state="RUNNING", seconds=None)], mix={}))
     return [submit(at("submit", index), part) for index, part in enumerate("abc")]
+
+
+def test_a_mapped_task_of_a_dag_without_yaml_may_name_a_spec_for_its_costs(vertex, at):
+    submitted = [submit(at("submit", index), part, spec="mine") for index, part in enumerate("ab")]
+    assert [job.id for job in vertex.admin.jobs()] == [each.job_id for each in submitted]
+
+
+def test_a_spec_that_is_not_split_any_more_does_not_submit_its_input_once_for_each_earlier_shard(
+    vertex, at, delivering_dag
+):
+    task = delivering_dag.get_task("submit")
+    for index in (0, 1):
+        with pytest.raises(VersionNotReadError, match="submit without shards"):
+            task.execute(at("submit", index))
+    assert vertex.admin.jobs() == []
 
 
 def cancel(context: dict[str, Any], **arguments: Any) -> set[str]:
