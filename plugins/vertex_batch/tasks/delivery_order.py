@@ -85,7 +85,7 @@ def check_delivery(context: Context, submit_task_id: str, *, needs_rounds: bool 
     delivery = _delivery_of(dag.task_dict, [each.task_id for each in records]) if dag else None
     rounds = delivery.retry_record_task_ids if delivery and needs_rounds else ()
     names = [delivery.task_id, *rounds] if delivery else []
-    waits = [name for each in records if each.submit_task_id == ti.task_id for name in each.resubmit_task_ids]
+    waits = _waiting_after(dag.task_dict, ti.task_id) if dag else []
     if not (names or waits):
         return
     found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[*names, *waits], run_ids=[ti.run_id])
@@ -94,9 +94,9 @@ def check_delivery(context: Context, submit_task_id: str, *, needs_rounds: bool 
         check_states(states, delivery.task_id, rounds)
     # One that is missing or removed: the scheduler has not mapped it yet.
     index = "" if ti.map_index in {None, -1} else f"_{ti.map_index}"
-    for name in waits:
-        if (state := states.get(f"{name}{index}")) not in (*TO_COME, TaskInstanceState.REMOVED):
-            raise NotWaitedForError(name, str(state))
+    waiting = {name: states.get(f"{name}{index}") for name in waits}
+    if waits and not {*TO_COME, TaskInstanceState.REMOVED} & {*waiting.values()}:
+        raise NotWaitedForError(waits[0], str(waiting[waits[0]]))
 
 
 def check_states(states: Mapping[str, str | None], delivery: str, before: Collection[str]) -> None:
@@ -111,6 +111,12 @@ def check_states(states: Mapping[str, str | None], delivery: str, before: Collec
         raise VersionNotReadError(missing)
     if (state := states[delivery]) not in TO_COME:
         raise DeliveryStartedError(delivery, str(state))
+
+
+def _waiting_after(tasks: Mapping[str, Any], submit_task_id: str) -> list[str]:
+    """The tasks of a DAG that wait for what a task submits; none for a task that waits itself."""
+    following = sorted(tasks[submit_task_id].downstream_task_ids) if submit_task_id in tasks else []
+    return [name for name in following if tasks[name].task_type == "BatchPredictionJobSensor"]
 
 
 def _records_of(tasks: Mapping[str, Any], submit_task_id: str) -> list[Any]:

@@ -6,10 +6,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vertex_batch.dag_factory import build_dag
 from vertex_batch.errors import PermanentError, TransientError
+from vertex_batch.operators import SubmitBatchPredictionJobOperator
+from vertex_batch.sensors import BatchPredictionJobSensor
 from vertex_batch.specs import spec_of
 from vertex_batch.tasks.delivery_order import (
     DeliveryStartedError,
@@ -89,6 +92,19 @@ def test_a_job_follows_only_its_own_delivery(context):
 def test_a_job_without_a_delivery_needs_none(context):
     context["dag"] = a_dag(results=None, retry_rows=None)
     check_delivery(context, "submit")
+
+
+def test_a_dag_without_yaml_and_without_a_record_is_looked_at_as_well(context):
+    with DAG("nightly", schedule=None) as context["dag"]:
+        submit = SubmitBatchPredictionJobOperator(
+            task_id="submit", model="gemini-2.5-flash", inputs="gs://b/in.jsonl", output_uri="gs://b/out"
+        )
+        BatchPredictionJobSensor(task_id="until_it_ends", job=submit.output)
+    context["ti"].states = {"until_it_ends": None}
+    check_delivery(context, "submit")
+    context["ti"].states = {"until_it_ends": "success"}
+    with pytest.raises(NotWaitedForError, match="until_it_ends is already in the state success"):
+        check_delivery(context, "submit")
 
 
 @pytest.mark.parametrize("index", [-1, 1])
