@@ -43,14 +43,14 @@ def describe(command: argparse.ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     uri: str = options.uri
     file: Path | None = options.file
+    storage = _open(uri, options.storage)
+    source = _find(storage, uri)
     if file and (file.is_dir() or str(file).endswith("/")):
-        file /= uri.rstrip("/").rpartition("/")[2]
+        file /= source.uri.rstrip("/").rpartition("/")[2]
     if file and file.exists() and not options.force:
         raise ConfigurationError(
             f"{file} already exists. Nothing was copied", "choose another name, or add --force"
         )
-    storage = _open(uri, options.storage)
-    source = _find(storage, uri)
     with storage.open(source) as stream:
         if file is None:
             _print(stream.blocks(), source)

@@ -32,8 +32,9 @@ def test_an_object_is_copied_to_a_file_as_it_is(run, stored, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["here.jsonl"]
 
 
-def test_a_folder_keeps_the_name_of_the_object(run, stored, tmp_path):
-    assert run("get", URI, tmp_path)[0] == 0
+@pytest.mark.parametrize("uri", [URI, "gs://demo-bucket/get/ans*.jsonl"])
+def test_a_folder_keeps_the_name_of_the_object(run, stored, tmp_path, uri):
+    assert run("get", uri, tmp_path)[0] == 0
     assert (tmp_path / "answers.jsonl").read_bytes() == CONTENT
 
 
