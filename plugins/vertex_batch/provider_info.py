@@ -94,7 +94,7 @@ def _settings() -> dict[str, Any]:
         ),
         "digest_arguments": _setting(
             "Arguments of that notifier, as a JSON object. {{ digest }} stands for the text.",
-            example='{"to": "team@example.com", "html_content": "<pre>{{ digest }}</pre>"}',
+            example='{"to": "team@example.com", "html_content": "<pre>{{ digest | e }}</pre>"}',
         ),
     }
 
