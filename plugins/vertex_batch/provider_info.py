@@ -77,7 +77,8 @@ def _settings() -> dict[str, Any]:
         "deployment": _setting(
             "Name of this Airflow, which is part of the labels by which its jobs are found again. Set it"
             " where two installations share a Google project, and do not change it while jobs run. Default:"
-            " the base URL of the API server.",
+            " the base URL of the API server. Where that is an address such as localhost, the reaper cancels"
+            " nothing.",
             example="batch-production",
         ),
         "look_seconds": _setting(

@@ -71,6 +71,7 @@ def stack(request, tmp_path_factory) -> Iterator[Stack]:
         emulator_speed=SECONDS_AT_SPEED_1 / JOB_SECONDS,
         roles=WITHOUT_AIRFLOW if without_airflow else frozenset(),
         airflow_settings={
+            "AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "tests",
             "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,viewer:VIEWER",
             **WITHOUT_WAITING,

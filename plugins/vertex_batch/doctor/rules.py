@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from vertex_batch.doctor.runner import Diagnosis, failed, ok, warning
 from vertex_batch.errors import count_of
+from vertex_batch.lifecycle.identity import may_be_shared
 from vertex_batch.vertex.proxy_versions import SecurityFlaw
 
 TESTED_AIRFLOW = (3, 3)
@@ -105,9 +105,7 @@ def judge_deployment(configured: str, name: str) -> Diagnosis:
     if configured:
         return ok(f"{configured!r}, from [vertex_batch] deployment.")
     found = f"It is not set, so {name!r} is used."
-    host = urlsplit(name).hostname if "://" in name else ""
-    is_shared = not host or host == "localhost" or host.startswith("127.") or host == "::1"
-    if is_shared:
+    if may_be_shared(name):
         return warning(
             f"{found} Another Airflow may have the same name, and would take the other's jobs for its own.",
             "set [vertex_batch] deployment to a name of its own, while no job runs",

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from vertex_batch.vertex.labels import (
     DAG_LABEL,
@@ -37,6 +38,12 @@ def _digest(*parts: object) -> str:
 def deployment_label(deployment: str) -> str:
     """The same for all jobs of one Airflow deployment, so that it can list its own."""
     return _digest(deployment)
+
+
+def may_be_shared(deployment: str) -> bool:
+    """Whether another Airflow may have the same name: it is an address of its own machine, or none."""
+    host = urlsplit(deployment).hostname if "://" in deployment else ""
+    return not host or host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 @dataclass(frozen=True, slots=True)

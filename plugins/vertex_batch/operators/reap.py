@@ -23,7 +23,7 @@ from vertex_batch.lifecycle.ownership import (
     who_waits,
 )
 from vertex_batch.operators.base import ProxyOperator
-from vertex_batch.tasks.context import deployment, find_place
+from vertex_batch.tasks.context import deployment, find_place, has_own_name
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
@@ -92,6 +92,12 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
         if self.action not in {REPORT, CANCEL}:
             raise AirflowFailException(
                 f"Action {self.action!r} is not one of {[CANCEL, REPORT]}. Nothing was cancelled."
+            )
+        if self.action == CANCEL and not has_own_name():
+            raise AirflowFailException(
+                f"This Airflow is called {deployment()!r}, as another one may be, whose jobs it would cancel."
+                " Nothing was cancelled. Set [vertex_batch] deployment to a name of its own, while no job"
+                " runs. Until then, use the action `report`. A retry will fail the same way."
             )
         hook = LiteLLMHook(self.litellm_conn_id)
         find_owners = partial(_owner_finder, context)

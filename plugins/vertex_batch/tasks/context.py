@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.finding import LookPolicy
-from vertex_batch.lifecycle.identity import Intent, TaskIdentity
+from vertex_batch.lifecycle.identity import Intent, TaskIdentity, may_be_shared
 from vertex_batch.specs.run_dates import run_day, template_dates
 from vertex_batch.tasks.choices import check_day, chosen_day, retried_run, run_with_dates
 from vertex_batch.vertex.names import JobId, JobName, Place, missing_of
@@ -43,6 +43,11 @@ def deployment() -> str:
     """
     configured: str | None = conf.get(_SECTION, "deployment", fallback=None)
     return configured or conf.get("api", "base_url", fallback=None) or os.environ.get("AIRFLOW_HOME", "")
+
+
+def has_own_name() -> bool:
+    """Whether the name of this Airflow is one that no other is expected to have."""
+    return bool(conf.get(_SECTION, "deployment", fallback=None)) or not may_be_shared(deployment())
 
 
 def map_index(context: Context) -> int:

@@ -33,6 +33,11 @@ def job_of(
     return vertex.create(a_request(display_name="a job", labels=labels), location)
 
 
+@pytest.fixture(autouse=True)
+def _own_name(monkeypatch) -> None:
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__DEPLOYMENT", "production")
+
+
 @pytest.fixture
 def jobs(vertex, context, monkeypatch) -> dict[str, str]:
     states = {
@@ -52,6 +57,25 @@ def reap(context, **fields) -> dict[str, str]:
 
 def cancelled(vertex) -> list[str]:
     return [job.id for job in vertex.admin.jobs() if job.cancel_calls]
+
+
+@pytest.mark.parametrize("address", ["", "http://localhost:8080", "https://127.0.0.1", "http://[::1]:8080"])
+def test_an_airflow_whose_name_another_may_have_cancels_nothing(vertex, context, monkeypatch, address):
+    monkeypatch.delenv("AIRFLOW__VERTEX_BATCH__DEPLOYMENT")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", address)
+    states = {"over": {"submit": "success", "wait": "failed"}}
+    monkeypatch.setattr(context["ti"], "get_task_states", lambda dag_id: states)
+    job = job_of(vertex, "over")
+    with pytest.raises(
+        AirflowFailException, match=r"Nothing was cancelled\. Set \[vertex_batch\] deployment"
+    ):
+        reap(context, action="cancel")
+    assert cancelled(vertex) == []
+    assert reap(context, action="report") == {job: "orphan"}
+    monkeypatch.setenv("AIRFLOW__VERTEX_BATCH__DEPLOYMENT", "here")
+    own = job_of(vertex, "over")
+    assert reap(context, action="cancel") == {own: "orphan"}
+    assert cancelled(vertex) == [own]
 
 
 def test_reports_and_cancels_nothing_by_default(vertex, context, jobs):
