@@ -23,6 +23,7 @@ from vertex_batch.vertex.names import JobId
 REPOSITORY = Path(__file__).resolve().parents[2]
 OWN_STACK = ("test_cluster", "test_demo", "test_night", "test_proxy_database")
 JOB_SECONDS = 2
+DEPLOYMENT = "tests"
 # What Airflow does at intervals, it does soon; files are read again when a test asks for it (`reparse`).
 WITHOUT_WAITING = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
@@ -71,7 +72,7 @@ def stack(request, tmp_path_factory) -> Iterator[Stack]:
         emulator_speed=SECONDS_AT_SPEED_1 / JOB_SECONDS,
         roles=WITHOUT_AIRFLOW if without_airflow else frozenset(),
         airflow_settings={
-            "AIRFLOW__VERTEX_BATCH__DEPLOYMENT": "tests",
+            "AIRFLOW__VERTEX_BATCH__DEPLOYMENT": DEPLOYMENT,
             "AIRFLOW__VERTEX_BATCH__LOOK_SECONDS": "5",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,viewer:VIEWER",
             **WITHOUT_WAITING,

@@ -7,7 +7,7 @@ import pytest
 from local.emulator.admin import Fault, FaultKind, Match, Operation, Scenario
 from local.stack.airflow import TRIGGERER
 from local.stack.airflow_api import wait_until
-from tests.system.conftest import FOR_EVER
+from tests.system.conftest import DEPLOYMENT, FOR_EVER
 from tools.chaos import talking_to_proxy
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
@@ -140,7 +140,7 @@ def test_the_reaper_cancels_the_job_of_a_run_that_is_over_and_no_other(stack, ni
 
 def submit_for(stack, run_id: str, request: dict) -> str:
     """Make a job that carries the labels of a run, behind Airflow's back."""
-    labels = TaskIdentity(stack.airflow.url, SPEC, run_id, "submit", 0).labels(0, "f")
+    labels = TaskIdentity(DEPLOYMENT, SPEC, run_id, "submit", 0).labels(0, "f")
     again = CreateJobRequest(
         display_name="orphan",
         model=request["model"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from local.emulator.admin import Scenario, Step
 from tests.builders import ROW, a_request
+from tests.system.conftest import DEPLOYMENT
 from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.vertex.client import BatchClient, ProxyConfig
 
@@ -58,7 +59,7 @@ def test_a_job_of_another_tool_is_waited_for_and_billed_once(stack, nights):
 
 
 def test_a_job_of_a_run_of_ours_is_refused(stack, nights):
-    job_id = create(stack, TaskIdentity(stack.airflow.url, "system_manual", "r", "submit").labels(0, "f"))
+    job_id = create(stack, TaskIdentity(DEPLOYMENT, "system_manual", "r", "submit").labels(0, "f"))
     adopt(stack, "refused", job_id)
     assert stack.airflow.wait_for_run(DAG, "refused")["state"] == "failed"
     assert "this Airflow submitted it" in stack.airflow.logs(DAG, "refused", "adopt")
