@@ -125,7 +125,7 @@ class Recorder:
             return job
         if not may_cancel:
             raise StillRunningError(str(facts), job.state)
-        self._log.warning("Job %s is still %s, but no task waits for it: cancelling it", facts, job.state)
+        self._log.warning("No task waits for job %s, which is %s: it has to end now", facts, job.state)
         return cancel_and_confirm(self._client, facts.key)
 
     def _record_deleted(self, facts: JobFacts) -> Recorded:

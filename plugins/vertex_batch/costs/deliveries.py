@@ -35,7 +35,7 @@ def answers_stay(delivered: int, uri: str, rest: UnansweredRows | None = None) -
         stay = f"The 1 answer that was delivered before stays at {uri}"
     else:
         stay = f"The {delivered:,} answers that were delivered before stay at {uri}"
-    return f"{stay}{(rest and str(rest)) or '; nothing to do.'}"
+    return f"{stay}." if rest is None else f"{stay}{str(rest) or ', where each row has its answer.'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,11 +196,10 @@ class InputPreparer:
         staged = stage(self._storage, shards, self._place)
         self._see_unchanged(objects)
         self._log.info(
-            "One job may read %s rows and %s bytes, so there are %d shards; wrote %s of %s bytes,"
-            " %d already existed",
+            "%s of at most %s rows and %s bytes each; wrote %s of %s bytes, %d already existed",
+            count_of(len(shards), "job"),
             f"{self._limits.max_rows:,}",
             f"{self._limits.max_bytes:,}",
-            len(shards),
             count_of(staged.written, "object"),
             f"{staged.size:,}",
             staged.found,

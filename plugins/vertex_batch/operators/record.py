@@ -153,9 +153,10 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
             if self.submit_task_id:
                 expected.release(context, self.submit_task_id)
             if not jobs:
-                message = "This run submitted no job, so there is nothing to bill."
+                who = f"Task {self.submit_task_id}" if self.submit_task_id else "This run"
+                message = f"{who} submitted no job, so there is nothing to bill."
                 if failed_before:
-                    message += " It failed before it could have submitted a job, so none was searched for."
+                    message += " It ended before it could have submitted one, so none was searched for."
                 raise AirflowSkipException(message)
             parts = PartsReport(context["ti"], self.plan_task_id, self.log)
             work = [(self._facts(context, job, parts.sample), job) for job in jobs]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vertex_batch.billing.projection import project
 from vertex_batch.costs import Bill, total
+from vertex_batch.errors import count_of
 from vertex_batch.inputs import InputPart, PartKind
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import PART_XCOM
@@ -54,7 +55,7 @@ class PartsReport:
         """Check that all shards ran with all their rows; their sum is the run's bill."""
         problems = check_shards(self._parts, last_bills(bills))
         whole, rows = total([item for bill in bills for item in bill.line_items]), self._parts[0].of_rows
-        self._log.info("The %d shards of %s rows cost %s", len(self._parts), f"{rows:,}", whole)
+        self._log.info("%s of %s rows cost %s", count_of(len(self._parts), "shard"), f"{rows:,}", whole)
         for problem in problems:
             self._log.warning("%s", problem)
         return {"shards": len(self._parts), "rows": rows, "problems": problems}

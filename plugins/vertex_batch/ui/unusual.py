@@ -15,6 +15,7 @@ from vertex_batch.ui import numbers
 from vertex_batch.ui.words import MANY_FAILED, is_many_failed, usd
 from vertex_batch.vertex.labels import RETRY_LABEL, RETRY_OF_LABEL
 from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import STATES_WITH_RESULTS
 
 DAYS_BEFORE = 8
 """A spec's latest day is compared with its days among these."""
@@ -78,7 +79,7 @@ def often_run(night: Sequence[Delivery]) -> list[tuple[str, str]]:
 
 
 def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list[Unusual]:
-    """Find the specs that have paid for the same input in several runs.
+    """Find the specs that have paid for the same input several times.
 
     Samples do not count, nor rows that were sent again, nor jobs without an answer.
 
@@ -96,17 +97,23 @@ def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list
             )
     again: defaultdict[str, list[list[JobCost]]] = defaultdict(list)
     for group in same.values():
-        if len({each.job.run_id for each in group}) > 1:
+        if _times(group) > 1:
             again[group[0].job.spec or group[0].job.dag_id].append(group)
     found = []
     for spec, groups in sorted(again.items()):
-        times = max(len({each.job.run_id for each in group}) for group in groups)
+        times = max(map(_times, groups))
         paid = [each for group in groups for each in group]
         day = max(each.job.created_at for each in paid).date()
         cost = usd(add_totals(each.total for each in paid))
         text = f"{spec}: the same input was paid for {times} times, {cost}"
         found.append(Unusual(spec, day, f"paid {times} times", text))
     return found
+
+
+def _times(jobs: Sequence[JobCost]) -> int:
+    """How often jobs have paid for their input: each run once, and again where its task was cleared."""
+    whole = Counter(each.job.run_id for each in jobs if each.job.state in STATES_WITH_RESULTS)
+    return sum(max(1, whole[run_id]) for run_id in {each.job.run_id for each in jobs})
 
 
 def _of_spec(spec: str, days: Sequence[GroupTotal], today: date, many_failed: Decimal) -> list[Unusual]:

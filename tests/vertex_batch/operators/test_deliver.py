@@ -129,7 +129,7 @@ def test_a_cancelled_run_leaves_the_answers_of_an_earlier_run_and_says_where_its
     assert len(read(vertex, beside)) == ROWS / 2
     assert deliver(context) == second
     told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
-    stays = f"The 20 answers that were delivered before stay at {TO}; nothing to do."
+    stays = f"The 20 answers that were delivered before stay at {TO}, where each row has its answer."
     assert told == f"The 10 of this delivery are in {beside}."
     assert stays in capsys.readouterr().out
     [stored] = table.deliveries(JobFilter(run_id="manual__again"))
@@ -203,7 +203,7 @@ def test_a_cancelled_run_without_answers_says_no_more_than_what_stays(vertex, co
     with pytest.raises(AirflowFailException) as error:
         deliver(context)
     log = capsys.readouterr().out
-    assert f"The 20 answers that were delivered before stay at {TO}; nothing to do." in log
+    assert f"The 20 answers that were delivered before stay at {TO}, where each row has its answer." in log
     assert "delete" not in log
     assert TO not in str(error.value)
 
@@ -228,7 +228,7 @@ def test_what_a_better_delivery_lacks_is_counted_with_the_command_that_sends_it(
         may_pass = trait is Trait.FAILED_DEADLINE
         assert (again in log) is (is_advised and may_pass)
         assert ("Sent again unchanged, they would fail again." in log) is not may_pass
-        assert "nothing to do" not in log
+        assert "each row has its answer" not in log
         told = context["ti"].xcoms["submit", OUTCOME_XCOM]["message"]
         assert told.startswith("The 2 of this delivery are in")
         assert kept["kept_run"] == first

@@ -496,7 +496,7 @@ def test_a_wrong_proxy_fails_once_unless_an_earlier_epoch_may_have_submitted(
     night.context["dag_run"].clear_number = clears
     with pytest.raises(AirflowFailException):
         night.plan(retries=3)
-    ended = (AirflowFailException, "Could not list") if clears else (AirflowSkipException, "It failed before")
+    ended = (AirflowFailException, "Could not list") if clears else (AirflowSkipException, "It ended before")
     with pytest.raises(ended[0], match=ended[1]):
         night.record(tmp_path, monkeypatch)
 

@@ -283,7 +283,7 @@ def test_a_run_that_paid_for_rows_after_its_delivery_says_so_and_what_to_do(page
     text = words(pages.get("/run", **RUN).text)
     assert "5 answers were paid for (1.50 USD) after the delivery, so they are not delivered." in text
     assert "Clear the task deliver with its downstream tasks to deliver them; it costs nothing." in text
-    assert "nothing to do" not in text
+    assert "each row has its answer" not in text
     assert "check_tasks" not in text  # it has failed for this
     pages.table.record_delivery(a_delivery(**RUN, delivered_at=MORNING + timedelta(1)), files_changed=True)
     assert "after the delivery" not in pages.get("/run", **RUN).text
@@ -404,7 +404,7 @@ def test_a_sample_says_what_the_whole_input_would_cost(pages):
 
 
 def test_a_run_without_a_job_says_so_once(pages):
-    message = "This run submitted no job, so there is nothing to bill."
+    message = "Task submit submitted no job, so there is nothing to bill."
     a_run(
         "failed", [("record_cost", "skipped", RECORD)], [("record_cost", OUTCOME_XCOM, {"message": message})]
     )

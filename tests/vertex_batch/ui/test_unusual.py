@@ -84,5 +84,24 @@ def test_an_amount_that_is_a_lower_bound_is_called_one():
     assert again.text == "nightly: the same input was paid for 2 times, at least 2.00 USD"
 
 
+@pytest.mark.parametrize(
+    ("jobs", "text"),
+    [
+        ([("one", "SUCCEEDED"), ("one", "SUCCEEDED"), ("two", "SUCCEEDED")], "paid for 3 times, 3.00 USD"),
+        ([("one", "FAILED"), ("one", "SUCCEEDED"), ("two", "SUCCEEDED")], "paid for 2 times, 3.00 USD"),
+        ([("one", "CANCELLED"), ("two", "SUCCEEDED")], "paid for 2 times, 2.00 USD"),
+        ([("one", "FAILED"), ("one", "SUCCEEDED")], ""),  # submitted again by itself
+    ],
+)
+def test_each_payment_for_an_input_is_counted(jobs, text):
+    facts = JobFacts("p", "l", "1", spec="nightly", input_uris=("gs://bucket/in.jsonl",))
+    paid = [
+        JobCost(replace(facts, run_id=run, state=state), FINE, Total(Decimal(1), complete=True), 1, ())
+        for run, state in jobs
+    ]
+    found = [each.text for each in find_paid_again(paid, {facts.key: 900})]
+    assert found == ([f"nightly: the same input was {text}"] if text else [])
+
+
 def test_nothing_is_unusual_where_the_usual_is_nothing():
     assert factor(Decimal(5), [Decimal(0)] * 9) is None

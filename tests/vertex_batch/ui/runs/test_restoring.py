@@ -52,15 +52,15 @@ def beside(**changes):
 )
 def test_answers_stay_if_a_later_job_of_the_run_has_no_more(hours, delivered, stays):
     found = a_delivery(delivered=delivered, delivered_at=CREATED + timedelta(hours=hours))
-    said = f"The {delivered} answers that were delivered before stay at {found.answers_uri}; nothing to do."
+    said = f"The {delivered} answers that were delivered before stay at {found.answers_uri}."
     assert what_stays(found, [a_job(1)], None) == (said if stays else "")
 
 
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        (None, "stay at {}; nothing to do."),
-        ({"delivered_at": CREATED, "exceptions": 0}, "stay at {}; nothing to do."),
+        (None, "stay at {}."),
+        ({"delivered_at": CREATED, "exceptions": 0}, "stay at {}, where each row has its answer."),
         (
             {"delivered_at": CREATED, "exceptions": 1},
             f"stay at {{}}; 1 of its rows has no answer. To send only this one again, {LATER}",
