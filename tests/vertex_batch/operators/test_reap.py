@@ -121,7 +121,7 @@ def test_a_job_that_does_not_end_keeps_no_other_running(vertex, context, monkeyp
         )
         job_of(vertex, run_id)
     with pytest.raises(CancelNotConfirmedError, match=r"Job demo-project/us-central1/\d+ ended as CANCELLED"):
-        reap(context, action="cancel", confirm_seconds=0)
+        reap(context, action="cancel", confirm_seconds=5)  # in which the other one has ended
     assert {job.labels["airflow_run"]: job.state for job in vertex.admin.jobs()} == {
         "one": "CANCELLING",
         "two": "CANCELLED",
