@@ -16,6 +16,7 @@ from vertex_batch.cli.output import print_json
 from vertex_batch.errors import count_of, scrub
 from vertex_batch.pricing import Retirement, Stage, retirement_of
 from vertex_batch.specs import Problem, SpecError, SpecSet, json_schema, load_files, spec_file, spec_files
+from vertex_batch.specs.events import often
 from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.team_budgets import budgets_file, load_team_budgets
@@ -150,6 +151,8 @@ def _notes(found: SpecSet, day: date) -> Iterator[str]:
                 " due. If Airflow is down at that time, the run is skipped without a warning. To have it"
                 " reported, set `start_date` to the first day of the schedule."
             )
+        if spec.cron and (runs := often(spec.cron)):
+            yield f"{spec.file}: note: `schedule: {spec.cron}`: {runs}"
     yield from _delivery_notes(found)
 
 

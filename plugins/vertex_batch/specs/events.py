@@ -66,6 +66,22 @@ Cron = Annotated[
 ]
 
 
+def often(text: str) -> str:
+    """Say how often a cron expression runs if that is more than once an hour; else empty."""
+    if text in PRESETS:
+        return ""
+    minutes, hours, *_ = croniter.expand(text)[0]
+    every = minutes == ["*"]
+    in_hour, in_day = 60 if every else len(minutes), 24 if hours == ["*"] else len(hours)
+    if in_hour == 1:
+        return ""
+    said = f"{in_hour * in_day:,} runs a day, each with a job that is paid for."
+    if not every:
+        return said
+    when = f"once a day at {hours[0]:02}:00" if in_day == 1 else f"{in_day} runs a day"
+    return f"{said} For {when}, write `{' '.join(['0', *text.split()[1:]])}`."
+
+
 @lru_cache(maxsize=256)
 def _import_path(text: str) -> str:
     """Check that a class exists, without running its module."""

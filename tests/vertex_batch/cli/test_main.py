@@ -136,6 +136,26 @@ class TestValidate:
         assert (status, out, summary) == (0, "", "3 specs valid")
         assert note.startswith(f"{tmp_path}/bare.yaml: note: `schedule` without `start_date`")
 
+    @pytest.mark.parametrize(
+        ("cron", "said"),
+        [
+            ("* 2 * * *", "60 runs a day, each with a job that is paid for. For once a day at 02:00, write"),
+            ("* * * * *", "1,440 runs a day, each with a job that is paid for. For 24 runs a day, write"),
+            ("*/30 * * * *", "48 runs a day, each with a job that is paid for."),
+            ("30 2 * * *", ""),
+            ("0 * * * *", ""),
+            ("@quarterly", ""),
+        ],
+    )
+    def test_a_schedule_with_runs_less_than_an_hour_apart_is_noted_and_valid(self, run, tmp_path, cron, said):
+        (tmp_path / "a.yaml").write_text(GOOD + f"schedule: '{cron}'\nstart_date: 2026-11-01\n")
+        status, out, err = run("validate", tmp_path)
+        *notes, summary = err.splitlines()
+        assert (status, out, summary) == (0, "", "1 spec valid")
+        better = f" `0{cron[1:]}`." if "write" in said else ""
+        whole = f"{tmp_path}/a.yaml: note: `schedule: {cron}`: {said}{better}"
+        assert notes == ([whole] if said else [])
+
     def test_a_model_that_stops_is_noted_and_a_retired_one_is_a_problem(self, run, tmp_path):
         path = tmp_path / "a.yaml"
         path.write_text(GOOD.replace("gemini-4-hydrogen", "gemini-2.5-flash"))
