@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vertex_batch.budgets.limits import Account as Account
 from vertex_batch.budgets.limits import Budget as Budget
 from vertex_batch.budgets.limits import BudgetRequest as BudgetRequest
+from vertex_batch.budgets.limits import BudgetRules as BudgetRules
 from vertex_batch.budgets.limits import Limit as Limit
 from vertex_batch.budgets.limits import Payer as Payer
 from vertex_batch.budgets.limits import Ruling as Ruling
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vertex_batch.budgets.decision import Guess as Guess
     from vertex_batch.budgets.decision import Sums as Sums
     from vertex_batch.budgets.decision import decide as decide
+    from vertex_batch.budgets.decision import decision_on as decision_on
     from vertex_batch.budgets.decision import within_approval as within_approval
     from vertex_batch.budgets.estimating import Estimate as Estimate
     from vertex_batch.budgets.estimating import estimate as estimate
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from vertex_batch.budgets.survey import summarize as summarize
 
 _ROOMS = {
-    **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "within_approval"), "decision"),
+    **dict.fromkeys(("Decision", "Guess", "Sums", "decide", "decision_on", "within_approval"), "decision"),
     **dict.fromkeys(("Estimate", "estimate", "unknown_estimate"), "estimating"),
     **dict.fromkeys(("Ledger", "StoredEstimate"), "ledger"),
     **dict.fromkeys(("PastJob", "describe_past", "past_costs"), "past"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from vertex_batch.budgets.limits import Account, Limit, Ruling
+from vertex_batch.budgets.limits import Account, BudgetRules, Limit, Ruling
 from vertex_batch.costs.bill import Total, add_totals
 from vertex_batch.costs.money import usd
 from vertex_batch.errors import PermanentError
+
+if TYPE_CHECKING:
+    from vertex_batch.budgets.estimating import Estimate
 
 NOTHING = Total(Decimal(0), complete=True)
 
@@ -48,6 +52,10 @@ class Decision:
     def message(self) -> str:
         return "; ".join(self.reasons)
 
+    def lines(self) -> list[str]:
+        """For a person; empty if there is nothing to say."""
+        return [*([f"{self.verdict}: {self.message}"] if self.reasons else []), *self.lower_bounds]
+
 
 @dataclass(frozen=True, slots=True)
 class UnbilledJob:
@@ -84,6 +92,19 @@ class Guess:
     def reason(self) -> str:
         how = f" ({self.method})" if self.method else ""
         return f"not refused but held for approval, because its estimate is a first guess{how}"
+
+
+def decision_on(expected: Estimate, rules: BudgetRules) -> Callable[[Mapping[Account, Sums]], Decision]:
+    """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
+    guess = Guess(expected.low, expected.method) if expected.is_guess else None
+    return lambda sums: decide(
+        rules.limits,
+        sums,
+        expected.expected,
+        rules.unknown,
+        guess=guess,
+        has_assumptions=expected.has_assumptions,
+    )
 
 
 def decide(

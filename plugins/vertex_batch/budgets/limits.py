@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -98,6 +98,36 @@ class Budget:
             for period, amounts in self.limits.items()
             for verdict, usd in amounts.items()
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRules:
+    """The limits that apply to one job, and the other settings of their budgets.
+
+    :param unknown: the strictest of these budgets.
+    """
+
+    limits: tuple[Limit, ...] = ()
+    unknown: Ruling = Ruling.WARN
+    approvers: tuple[str, ...] = ()
+    approval_timeout: timedelta | None = None
+
+    @classmethod
+    def of(cls, payers: Iterable[tuple[Budget, Payer, str]]) -> BudgetRules:
+        """Combine budgets: that of the spec first, then that of its team, then that of all teams."""
+        found = [(budget, budget.limits_of(payer, name)) for budget, payer, name in payers]
+        stated = [budget for budget, limits in found if limits]
+        return cls(
+            tuple(limit for _, limits in found for limit in limits),
+            max((budget.unknown for budget in stated), key=lambda v: v.severity, default=Ruling.WARN),
+            # A spec is its team's own; the limits of all teams come last, and their approvers first.
+            next((budget.approvers for budget in reversed(stated) if budget.approvers), ()),
+            min((each.approval_timeout for each in stated if each.approval_timeout), default=None),
+        )
+
+    @property
+    def accounts(self) -> list[Account]:
+        return list(dict.fromkeys(limit.account for limit in self.limits))
 
 
 class RunKey(NamedTuple):

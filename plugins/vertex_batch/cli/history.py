@@ -1,19 +1,20 @@
-"""What earlier runs of a spec's job used and cost, from the cost table, for ``vertex-batch plan``."""
+"""What earlier runs of a spec's job used and cost, and what is charged to its budgets, for ``plan``."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vertex_batch.budgets import describe_past, past_costs
+from vertex_batch.budgets import Window, describe_past, past_costs
 from vertex_batch.costs import PaysAgain, paid_before
 from vertex_batch.errors import VertexBatchError
 
 if TYPE_CHECKING:
-    from vertex_batch.budgets import PastJob
+    from vertex_batch.budgets import Account, BudgetRules, PastJob, Sums
     from vertex_batch.cli.planning import Plan
+    from vertex_batch.costs import CostTable
     from vertex_batch.storage import SourceObject
 
 
@@ -56,23 +57,52 @@ def read_history(plan: Plan, url: str | None, objects: Sequence[SourceObject] = 
     """
     try:
         return _read(plan, url, objects)
-    except ImportError as error:
-        return History(problem=f"the Python module `{error.name}` is not installed")
-    except VertexBatchError as error:
-        return History(problem=str(error))
+    except (ImportError, VertexBatchError) as error:
+        return History(problem=why_unread(error))
 
 
-def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> History:
-    from vertex_batch.budgets import NewRows, past_jobs  # noqa: PLC0415 - it brings SQLAlchemy along
-    from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415
+def read_sums(plan: Plan, url: str | None, rules: BudgetRules) -> Mapping[Account, Sums]:
+    """Read what is charged to the accounts of a plan's limits on its day; nothing if there is no table yet.
+
+    A new run has spent nothing of its own.
+
+    :param url: as for `read_history`.
+    :raises VertexBatchError: the table cannot be read; or ImportError, likewise.
+    """
+    accounts = [each for each in rules.accounts if each.period is not Window.RUN]
+    if not accounts or (table := _table(plan, url)) is None:
+        return {}
+    from vertex_batch.budgets import Ledger  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    ledger = Ledger(table)
+    return {account: ledger.sums(account, day=plan.day) for account in accounts}
+
+
+def why_unread(error: ImportError | VertexBatchError) -> str:
+    """Why a cost table could not be read."""
+    if isinstance(error, ImportError):
+        return f"the Python module `{error.name}` is not installed"
+    return str(error)
+
+
+def _table(plan: Plan, url: str | None) -> CostTable | None:
+    """The cost table; None if no run has created it yet."""
+    from vertex_batch.cli.cost import MissingCostTableError, open_table  # noqa: PLC0415 - brings SQLAlchemy
 
     try:
         table = open_table(Namespace(url=url, cost_connection=plan.job.cost_connection))
     except MissingCostTableError:
         if url:
             raise
-        return History()
-    if not table.is_ready():
+        return None
+    return table if table.is_ready() else None
+
+
+def _read(plan: Plan, url: str | None, objects: Sequence[SourceObject]) -> History:
+    from vertex_batch.budgets import NewRows, past_jobs  # noqa: PLC0415 - it brings SQLAlchemy along
+
+    table = _table(plan, url)
+    if table is None:
         return History()
     group = f"{plan.job.name}." if plan.spec.grouped else ""
     answered = table.answered(plan.spec.name, plan.rendered.uris)

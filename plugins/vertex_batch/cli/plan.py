@@ -13,16 +13,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
+from vertex_batch.budgets import Decision, Ruling
 from vertex_batch.cli import access
 from vertex_batch.cli.output import logs_aside, print_json
-from vertex_batch.cli.planning import Plan, look, prepare
+from vertex_batch.cli.planning import Plan, look, prepare, weigh
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.inputs import MAX_SAMPLE_ROWS
 from vertex_batch.inputs.preparation import SampleRequest
 from vertex_batch.specs import Spec, load_spec, prices_folder, spec_file
+from vertex_batch.specs.load import root_of
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.rendering import moment_on
 from vertex_batch.specs.results import put_elsewhere
+from vertex_batch.specs.team_budgets import budgets_file
 from vertex_batch.specs.uris import InputUri
 from vertex_batch.specs.values import ModelName
 
@@ -195,13 +198,16 @@ def _plans(options: Namespace, *, estimate: bool) -> Iterator[Plan]:
         raise ConfigurationError("Inputs must be in one place, all local or all in Cloud Storage")
     when = chosen_moment(spec, options.date)
     reach = access.Access(options)
-    prices = prices_folder(Path(options.spec).resolve().parent)
+    folder, seen = root_of(Path(options.spec).resolve()), list[Plan]()
     changes = {"model": options.model} if options.model else {}
     for job in (each.model_copy(update=changes) for each in chosen_jobs(spec, options.job)):
         plan = prepare(reach, spec, job, when, offline=offline, inputs=inputs)
         if not offline:
             cost_table = options.url if estimate else None
+            prices = prices_folder(folder)
             plan = look(reach, plan, prices, estimate=estimate, cost_table=cost_table, sample=sample)
+            plan = weigh(plan, budgets_file(folder), cost_table, seen)
+            seen.append(plan)
         yield plan
 
 
@@ -217,6 +223,7 @@ def as_data(plan: Plan) -> dict[str, object]:
         "jobs": plan.jobs,
         "request": plan.request.to_wire(),
         "estimate": plan.estimate.to_dict() if plan.estimate else None,
+        "budget": _budget(plan),
         "sample": plan.sample.to_dict() if plan.sample else None,
         "estimate_of_all_rows": plan.whole.to_dict() if plan.whole else None,
         "history": plan.history.to_dict(),
@@ -225,6 +232,14 @@ def as_data(plan: Plan) -> dict[str, object]:
         "new_prices_from": plan.new_prices,
         "shards": list(plan.shards),
     }
+
+
+def _budget(plan: Plan) -> dict[str, object] | None:
+    """The decision of the budgets as plain data; the verdict is None if it is not known."""
+    if isinstance(plan.budget, Decision):
+        bounds = list(plan.budget.lower_bounds)
+        return {"verdict": plan.ruling, "reasons": list(plan.budget.reasons), "lower_bounds": bounds}
+    return {"verdict": None, "reasons": [plan.budget], "lower_bounds": []} if plan.budget else None
 
 
 def _job_report(plan: Plan) -> dict[str, object]:
@@ -258,6 +273,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         rest = ", ..." if len(plan.shards) > _SHOWN_SHARDS else ""
         yield from _field("shards", [f"{len(plan.shards):,} jobs, with {sizes}{rest} rows"])
     yield from _field("cost", _cost(plan))
+    yield from _field("budget", _budget_lines(plan))
     if plan.job.retry_rows:
         expected = plan.estimate.expected if plan.estimate else None
         yield from _field("again", plan.job.retry_rows.lines(expected))
@@ -273,14 +289,21 @@ def _outlook(plan: Plan, place: str) -> str:
     """What a submission would come to."""
     if plan.problem:
         return f"cannot be submitted now to {place}"
+    part = f"; of its {plan.jobs} jobs, some may be submitted" if plan.jobs > 1 else ""
+    if plan.ruling is Ruling.REFUSE:
+        return f"would be REFUSED by its budget, not submitted to {place}{part}"
     if plan.is_refused:
         return f"would be REFUSED, not submitted to {place}"
+    if plan.ruling is Ruling.HOLD:
+        return f"would be HELD for approval, not submitted to {place}{part}"
     if plan.is_hopeless:
         return f"would FAIL, though it would be submitted to {place}"
     cost = ""
     if plan.estimate and not plan.estimate.expected.complete:
         cost = " at a cost KNOWN ONLY IN PART" if plan.estimate.expected.is_known else " at an UNKNOWN COST"
-    return f"would be submitted to {place}{' once its input is uploaded' if plan.is_local else ''}{cost}"
+    unchecked = ", if its budget allows it" if isinstance(plan.budget, str) else ""
+    once = " once its input is uploaded" if plan.is_local else ""
+    return f"would be submitted to {place}{once}{cost}{unchecked}"
 
 
 def _check_lines(plan: Plan) -> Iterator[str]:
@@ -308,10 +331,9 @@ def _summary(plan: Plan) -> list[str]:
 
 
 def _cost(plan: Plan) -> list[str]:
-    if plan.is_refused and not plan.problem:
-        return ["none: the job is refused"]
     if not plan.estimate:
-        return ["unknown, because the input was not read"]
+        is_refused = plan.is_refused and not plan.problem
+        return ["none: the job is refused" if is_refused else "unknown, because the input was not read"]
     of_all = (
         [f"all {plan.whole.rows:,} rows: {line}" for line in plan.whole.lines()[:1]] if plan.whole else []
     )
@@ -319,6 +341,12 @@ def _cost(plan: Plan) -> list[str]:
     if day := plan.new_prices:
         lines.append(f"new prices from {day}: see `vertex-batch prices {plan.job.model} --on {day}`")
     return lines
+
+
+def _budget_lines(plan: Plan) -> list[str]:
+    if isinstance(plan.budget, Decision):
+        return plan.budget.lines()
+    return [plan.budget] if plan.budget else []
 
 
 def _delivery(plan: Plan) -> list[str]:

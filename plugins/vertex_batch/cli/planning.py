@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vertex_batch.billing.price_books import PriceBooks, spec_job
-from vertex_batch.budgets import Estimate, estimate, survey_input
+from vertex_batch.budgets import (
+    Decision,
+    Estimate,
+    Payer,
+    Ruling,
+    Sums,
+    decision_on,
+    estimate,
+    survey_input,
+)
 from vertex_batch.cli.access import Access, input_storage
-from vertex_batch.cli.history import History, read_history
+from vertex_batch.cli.history import History, read_history, read_sums, why_unread
 from vertex_batch.cli.output import text_of
 from vertex_batch.cli.paths import open_local, open_memory
 from vertex_batch.cli.progress import byte_progress
-from vertex_batch.costs import JobFacts
+from vertex_batch.costs import JobFacts, add_totals
 from vertex_batch.errors import ConfigurationError, InputMissingError, VertexBatchError
 from vertex_batch.inputs import (
     InputPart,
@@ -36,6 +45,7 @@ from vertex_batch.preflight import Report, Subject, inspect
 from vertex_batch.pricing import PriceBook, retirement_of
 from vertex_batch.specs.model import JobSpec, Spec
 from vertex_batch.specs.rendering import RenderedJob, render_job
+from vertex_batch.specs.team_budgets import limits_of_job
 from vertex_batch.usage import canonical_model
 from vertex_batch.vertex.client import BatchClient, try_proxy
 from vertex_batch.vertex.names import Place
@@ -67,6 +77,8 @@ class Plan:
     :param sample: the rows that it reads instead of the whole input; None: it reads all of them.
     :param whole: of a sample, the expected cost of the whole input.
     :param input_is_chosen: it reads another input than its spec names.
+    :param budget: what its budgets would decide, or why that is not known; None: it has no limit or no
+        estimate.
     """
 
     spec: Spec
@@ -86,6 +98,7 @@ class Plan:
     sample: InputPart | None = None
     whole: Estimate | None = None
     input_is_chosen: bool = False
+    budget: Decision | str | None = None
 
     @property
     def title(self) -> str:
@@ -116,14 +129,21 @@ class Plan:
         return max(1, ceil(self.report.rows / self.limits.max_rows), by_size)
 
     @property
+    def ruling(self) -> Ruling:
+        """The verdict of its budgets."""
+        return self.budget.verdict if isinstance(self.budget, Decision) else Ruling.GO
+
+    @property
     def is_hopeless(self) -> bool:
         """Whether a submission would certainly be refused or fail."""
-        return bool(self.problem) or (self.report is not None and self.report.is_hopeless)
+        fails = self.report is not None and self.report.is_hopeless
+        return bool(self.problem) or fails or self.ruling is Ruling.REFUSE
 
     @property
     def is_refused(self) -> bool:
         """Whether nothing would be submitted. A pre-flight that only warns submits a job that will fail."""
-        return bool(self.problem) or (self.is_hopeless and self.job.preflight == "strict")
+        stops = self.job.preflight == "strict" or self.ruling is Ruling.REFUSE
+        return bool(self.problem) or (self.is_hopeless and stops)
 
 
 def prepare(
@@ -227,6 +247,38 @@ def look(
         except VertexBatchError as error:
             problem = text_of(error)
     return replace(plan, report=found, problem=problem, estimate=guess, shards=shards, not_asked=not_asked)
+
+
+def weigh(plan: Plan, file: Path | None, cost_table: str | None, before: Sequence[Plan] = ()) -> Plan:
+    """Decide as the task's budget check would, if it ran now; nothing is reserved.
+
+    :param file: with the limits of teams.
+    :param cost_table: as for `look`.
+    :param before: the plans of other jobs of the run; those that would be submitted are reserved.
+    """
+    if not plan.estimate:
+        return plan
+    team = plan.request.labels.get("team", "")
+    budget = plan.spec.budget.to_budget() if plan.spec.budget else None
+    try:
+        rules = limits_of_job(plan.spec.name, budget, team, file)
+    except VertexBatchError as error:
+        return replace(plan, problem=f"No job is submitted while the limits of teams cannot be read: {error}")
+    if not rules.limits:
+        return plan
+    try:
+        sums = dict(read_sums(plan, cost_table, rules))
+    except (ImportError, VertexBatchError) as error:
+        return replace(plan, budget=f"not checked: {why_unread(error)}")
+    for other in before:
+        if not other.estimate or other.is_refused or other.ruling is Ruling.HOLD:
+            continue
+        for account in rules.accounts:
+            if account.payer is not Payer.TEAM or other.request.labels.get("team") == account.name:
+                charged = sums.get(account, Sums())
+                reserved = add_totals([charged.reserved, other.estimate.expected])
+                sums[account] = replace(charged, reserved=reserved)
+    return replace(plan, budget=decision_on(plan.estimate, rules)(sums))
 
 
 def _check_samples(plan: Plan) -> None:

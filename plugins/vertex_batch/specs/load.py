@@ -45,7 +45,7 @@ def load_spec(path: str | Path) -> Spec:
     :raises SpecError: with every problem of the file.
     """
     path = Path(path)
-    return _load(path, Defaults(_root_of(path), read_text))[0]
+    return _load(path, Defaults(root_of(path), read_text))[0]
 
 
 def spec_file(text: str) -> str:
@@ -71,7 +71,7 @@ def check_text(text: str, path: str | Path) -> Spec:
     :raises SpecError: with every problem of the text.
     """
     path = Path(path)
-    return parse_spec(text, path, Defaults(_root_of(path), read_text))[0]
+    return parse_spec(text, path, Defaults(root_of(path), read_text))[0]
 
 
 def load_specs(folder: str | Path | None = None, *, only: str | None = None) -> SpecSet:
@@ -104,7 +104,7 @@ def load_files(paths: Iterable[Path], *, only: str | None = None, root: Path | N
     loaded: dict[str, list[tuple[Spec, Document]]] = defaultdict(list)
     defaults: dict[Path, Defaults] = {}
     for path in paths:
-        top = root or _root_of(path)
+        top = root or root_of(path)
         shared = defaults.setdefault(top, Defaults(top, read_text))
         try:
             spec, document = _load(path, shared)
@@ -165,7 +165,7 @@ def _load(path: Path, defaults: Defaults) -> tuple[Spec, Document]:
     return parse_spec(read_text(path), path, defaults)
 
 
-def _root_of(path: Path) -> Path:
+def root_of(path: Path) -> Path:
     """Return the topmost folder for defaults: the specs folder, or a file's own folder if it is elsewhere."""
     folder = specs_folder()
     if folder in path.parents:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from vertex_batch.budgets.limits import Budget, Payer
+from vertex_batch.budgets.limits import Budget, BudgetRules, Payer
 from vertex_batch.specs.base import SpecModel
 from vertex_batch.specs.budget import BudgetFields
 from vertex_batch.specs.document import read_document
@@ -75,3 +75,14 @@ def load_team_budgets(path: Path) -> TeamBudgets:
             everyone = read.everyone.to_budget() if read.everyone else None
             return TeamBudgets(everyone, {team: fields.to_budget() for team, fields in read.teams.items()})
     raise SpecError(path, sorted(problems) or [Problem(1, 1, "", "cannot be read")])
+
+
+def limits_of_job(spec: str, budget: Budget | None, team: str, file: Path | None) -> BudgetRules:
+    """All limits that apply to a job of a spec.
+
+    :param budget: of the spec.
+    :param file: with the limits of teams; None: they have none.
+    :raises SpecError: the file cannot be read. No job is better than one without limits.
+    """
+    own = [(budget, Payer.SPEC, spec)] if budget else []
+    return BudgetRules.of([*own, *(load_team_budgets(file).budgets_of(team) if file else ())])

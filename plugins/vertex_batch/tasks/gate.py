@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from vertex_batch.inputs.parts import group_of
 from vertex_batch.log import Log
 from vertex_batch.observability import metrics
 from vertex_batch.pricing import PriceBook, retirement_of
-from vertex_batch.specs.team_budgets import load_team_budgets
+from vertex_batch.specs.team_budgets import limits_of_job
 from vertex_batch.storage import BIGQUERY_SCHEME, ObjectStorage, SourceObject
 from vertex_batch.tasks.approval import Approval
 from vertex_batch.tasks.context import identity
@@ -111,16 +111,6 @@ class InputFiles:
         return Fraction(again.truncated, again.of_rows or again.truncated or 1) if again else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """The limits that apply to one job, and the other settings of their budgets."""
-
-    limits: list[budgets.Limit] = field(default_factory=list)
-    unknown: budgets.Ruling = budgets.Ruling.WARN
-    approvers: tuple[str, ...] = ()
-    timeouts: tuple[timedelta, ...] = ()
-
-
 class BudgetGate:
     """Estimates one job's cost, compares it with the budgets, and reserves the amount.
 
@@ -196,11 +186,11 @@ class BudgetGate:
             rules = self._limits()
             expected = self._estimate(rows, failing)
             run = budgets.RunKey(asks.dag_id, asks.run_id)
-            sums = {limit.account: self._ledger.sums(limit.account, run) for limit in rules.limits}
+            sums = {account: self._ledger.sums(account, run) for account in rules.accounts}
         except VertexBatchError as error:
             self._log.warning("Could not estimate what the job would cost: %s", error)
             return DryRunResult(again=again)
-        decision = _decided(rules, expected)(sums)
+        decision = budgets.decision_on(expected, rules)(sums)
         self._report(expected, decision)
         end = retirement_of(asks.model, self._prices.life_of(asks.model))
         stops = end.describe(today) if end else ""
@@ -208,10 +198,7 @@ class BudgetGate:
             "answered": [again] if again else [],
             "earlier": [past] if (past := budgets.describe_past(self._history(rows))) else [],
             "model": [canonical_model(asks.model), *([stops] if stops else [])],
-            "budget": [
-                *([f"{decision.verdict}: {decision.message}"] if decision.reasons else []),
-                *decision.lower_bounds,
-            ],
+            "budget": decision.lines(),
         }
         return DryRunResult(expected, today, again, lines)
 
@@ -276,42 +263,26 @@ class BudgetGate:
     def _table(self) -> CostTable:
         return CostTableHook(self._settings.batch_costs_conn_id).table()
 
-    def _limits(self) -> _Limits:
-        """All limits that apply, and the strictest setting for unknown costs.
+    def _limits(self) -> budgets.BudgetRules:
+        """All limits that apply.
 
-        :raises ConfigurationError: the file with the teams' limits cannot be read. No job is better than one
-            without limits.
+        :raises ConfigurationError: the file with the teams' limits cannot be read.
         """
-        found: list[tuple[budgets.Budget, list[budgets.Limit]]] = []
-        if own := self._settings.budget:
-            found.append((own, own.limits_of(budgets.Payer.SPEC, self._request.spec or self._request.dag_id)))
-        if self._settings.budgets_file:
-            teams = load_team_budgets(Path(self._settings.budgets_file))
-            found += [
-                (budget, budget.limits_of(payer, name))
-                for budget, payer, name in teams.budgets_of(self._request.team)
-            ]
-        found = [(budget, limits) for budget, limits in found if limits]
-        return _Limits(
-            [limit for _, limits in found for limit in limits],
-            max(
-                (budget.unknown for budget, _ in found), key=lambda v: v.severity, default=budgets.Ruling.WARN
-            ),
-            # A spec is its team's own; the limits of all teams come last, and their approvers first.
-            next((budget.approvers for budget, _ in reversed(found) if budget.approvers), ()),
-            tuple(budget.approval_timeout for budget, _ in found if budget.approval_timeout),
+        asks, file = self._request, self._settings.budgets_file
+        return limits_of_job(
+            asks.spec or asks.dag_id, self._settings.budget, asks.team, Path(file) if file else None
         )
 
     def _claim(
-        self, rules: _Limits, rows: int | None, failing: int
+        self, rules: budgets.BudgetRules, rows: int | None, failing: int
     ) -> tuple[budgets.Estimate, budgets.Decision, Approval]:
         expected = self._estimate(rows, failing)
         approval = Approval(self._context, self._request.job_key)
         decision = self._ledger.claim(
             self._request,
             expected,
-            [limit.account for limit in rules.limits],
-            _decided(rules, expected),
+            rules.accounts,
+            budgets.decision_on(expected, rules),
             approved_by=approval.by,
             approved=lambda decided: budgets.within_approval(decided, expected.expected, approval.up_to),
         )
@@ -353,7 +324,11 @@ class BudgetGate:
         return PriceBooks(self._client, self._settings.price_folder, stated).book_of(job)
 
     def _act(
-        self, rules: _Limits, expected: budgets.Estimate, decision: budgets.Decision, approval: Approval
+        self,
+        rules: budgets.BudgetRules,
+        expected: budgets.Estimate,
+        decision: budgets.Decision,
+        approval: Approval,
     ) -> None:
         asks, who = self._request, f"{self._request.dag_id}.{self._request.task_id}"
         self._report(expected, decision)
@@ -381,7 +356,7 @@ class BudgetGate:
     def _hold(
         self,
         who: str,
-        rules: _Limits,
+        rules: budgets.BudgetRules,
         expected: budgets.Estimate,
         decision: budgets.Decision,
         approval: Approval,
@@ -400,7 +375,7 @@ class BudgetGate:
             expected,
             decision,
             approvers=rules.approvers,
-            timeout=min(rules.timeouts, default=None),
+            timeout=rules.approval_timeout,
             method_name=RESUMES_WITH,
         )
 
@@ -411,19 +386,4 @@ def _pays_twice(other: UnbilledJob) -> str:
         " when this run submitted. Rows that both answer are paid for twice:"
         f" {other.expected.rounded} more. While the job of this run is active, you can mark the run as"
         " failed, which cancels the job; rows that are answered until then are billed."
-    )
-
-
-def _decided(
-    rules: _Limits, expected: budgets.Estimate
-) -> Callable[[Mapping[budgets.Account, budgets.Sums]], budgets.Decision]:
-    """The decision over the sums. A task can always ask a person, so a guess is held, not refused."""
-    guess = budgets.Guess(expected.low, expected.method) if expected.is_guess else None
-    return lambda sums: budgets.decide(
-        rules.limits,
-        sums,
-        expected.expected,
-        rules.unknown,
-        guess=guess,
-        has_assumptions=expected.has_assumptions,
     )

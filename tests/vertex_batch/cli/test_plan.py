@@ -267,6 +267,107 @@ def test_a_cost_table_that_was_named_and_cannot_be_read_is_said(run, vertex, spe
     assert "no history" in out
 
 
+HELD = "HELD for approval, not submitted to"
+REFUSED = "REFUSED by its budget, not submitted to"
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict", "outlook", "line"),
+    [
+        ("warn: 0", "warn", "submitted to", "over its limit of 0.00 USD (warn)"),
+        ("hold: 0", "hold", HELD, "over its limit of 0.00 USD (hold)"),
+        ("refuse: 0", "refuse", REFUSED, "over its limit of 0.00 USD (refuse)"),
+        ("refuse: 1000", "go", "submitted to", ""),
+    ],
+)
+def test_a_plan_says_what_its_budget_would_decide(run, vertex, spec, *, limits, verdict, outlook, line):
+    spec.write_text(f"{spec.read_text()}budget: {{per_run: {{{limits}}}}}\n")
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert status == int(verdict == "refuse")
+    assert out.startswith(f"nightly: would be {outlook} demo-project/us-central1; nothing was submitted\n")
+    assert (f"  budget    {verdict}: this run of spec nightly: " in out) == bool(line)
+    assert line in out
+    assert "  cost      about " in out
+    [job] = json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"]
+    assert (job["budget"]["verdict"], len(job["budget"]["reasons"])) == (verdict, int(bool(line)))
+    assert (job["refused"], job["would_fail"]) == (verdict == "refuse", False)
+    [job] = json.loads(run("plan", spec, "--date", DAY, "--offline", "--json")[1])["jobs"]
+    assert job["budget"] is None
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("2030-06-17", "hold: the day of team search: 6.00 USD spent + "),
+        ("2030-06-18", "the month of team search: at least 6.00 USD spent or reserved"),
+    ],
+)
+def test_a_plan_adds_what_the_jobs_of_its_day_cost_to_the_limits_of_teams(
+    run, vertex, spec, earlier, monkeypatch, *, day, said
+):
+    """The file is beside the topmost folder of specs, also for a spec in a folder below it."""
+    monkeypatch.setenv("VERTEX_BATCH_SPECS_FOLDER", str(spec.parent))
+    nested = spec.parent / "search" / spec.name
+    nested.parent.mkdir()
+    spec.rename(nested)
+    (spec.parent.parent / "budgets.yaml").write_text(
+        "teams: {search: {per_day: {hold: 5}, per_month: {refuse: 9}}}\n"
+    )
+    vertex.gcs.put(f"gs://demo-bucket/cli/{day}.jsonl", ROW)
+    table = CostTable(earlier)
+    earliest = table.jobs()[-1]
+    job = replace(
+        earliest.job,
+        job_id="9",
+        spec="mails",
+        team="search",
+        create_time=datetime(2030, 6, 17, 1, tzinfo=UTC),
+    )
+    (item,) = price({UsageKey("gemini-3.8-flash", Kind.OUTPUT): 6}, PriceBook([packaged_prices()]), "", None)
+    items = [replace(item, unit_price_usd=Decimal(1), amount_usd=Decimal(6))]
+    if day == "2030-06-18":
+        items.append(replace(item, kind=Kind.INPUT, unit_price_usd=None, amount_usd=None))
+    table.record(Bill(job, RowCounts(ok=1, input_rows=1), items))
+    status, out, _ = run("plan", nested, "--date", day, "--url", earlier)
+    assert status == 0
+    assert f"  budget    {said}" in out
+    assert (HELD in out) == said.startswith("hold")
+
+
+def test_the_jobs_of_a_run_share_its_budget(run, vertex, spec):
+    *_, expected = re.findall(r'"expected_usd": "([0-9.]+)"', run("plan", spec, "--date", DAY, "--json")[1])
+    limit = (Decimal(expected) * 3 / 2).quantize(Decimal("0.000001"))
+    text = spec.read_text().replace("cli-out/", "cli-out/{{ job_name }}/")
+    spec.write_text(f"{text}jobs: {{a: {{}}, b: {{}}}}\nbudget: {{per_run: {{hold: {limit}}}}}\n")
+    jobs = json.loads(run("plan", spec, "--date", DAY, "--json")[1])["jobs"]
+    assert [job["budget"]["verdict"] for job in jobs] == ["go", "hold"]
+    assert "reserved for unbilled jobs" in jobs[1]["budget"]["reasons"][0]
+    [job] = json.loads(run("plan", spec, "--date", DAY, "--json", "--job", "b")[1])["jobs"]
+    assert job["budget"]["verdict"] == "go"
+
+
+def test_of_a_split_input_some_jobs_may_be_within_the_budget(run, vertex, spec):
+    spec.write_text(f"{spec.read_text()}max_rows_per_job: 2\nbudget: {{per_run: {{hold: 0}}}}\n")
+    out = run("plan", spec, "--date", DAY)[1]
+    assert f"{HELD} demo-project/us-central1; of its 2 jobs, some may be submitted; nothing was" in out
+
+
+def test_limits_that_cannot_be_checked_are_said(run, vertex, spec):
+    budgets = spec.parent.parent / "budgets.yaml"
+    budgets.write_text("everyone: {per_day: {refuse: 100}}\n")
+    words = ["plan", spec, "--date", DAY, "--url", "sqlite:////nowhere/costs.db"]
+    status, out, _ = run(*words)
+    assert status == 0
+    assert out.startswith("nightly: would be submitted to demo-project/us-central1, if its budget allows it;")
+    assert "  budget    not checked: There is no cost table" in out
+    [job] = json.loads(run(*words, "--json")[1])["jobs"]
+    assert job["budget"]["verdict"] is None
+    budgets.write_text("everyone: {per_day: {refuse: lots}}\n")
+    status, out, _ = run("plan", spec, "--date", DAY)
+    assert (status, out.startswith("nightly: cannot be submitted now to")) == (1, True)
+    assert f"No job is submitted while the limits of teams cannot be read: {budgets}:1:" in out
+
+
 def test_gzip_is_unpacked_by_airflow_and_an_error_where_nothing_is_split(run, vertex, spec):
     vertex.gcs.put(f"gs://demo-bucket/cli/{DAY}.jsonl", gzip.compress(ROW * 3))
     status, out, _ = run("plan", spec, "--date", DAY)
