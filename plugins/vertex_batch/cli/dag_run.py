@@ -41,6 +41,7 @@ from vertex_batch.errors import VertexBatchError
 from vertex_batch.hooks.cost_table import CostTableHook
 from vertex_batch.operators import AggregateTokenUsageOperator
 from vertex_batch.specs import Spec, load_spec, prices_folder
+from vertex_batch.specs.load import root_of
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.team_budgets import budgets_file
 from vertex_batch.tasks.choices import JOBS
@@ -111,7 +112,7 @@ def main(request: RunRequest, out: TextIO) -> int:
     interruption = Interruption()
     is_command.set(True)
     initdb()
-    spec, folder = load_spec(request.spec), Path(request.spec).resolve().parent
+    spec, folder = load_spec(request.spec), root_of(Path(request.spec))
     spec = spec.with_jobs(request.job(job) for job in spec.jobs)
     dag = build_dag(spec, prices_folder(folder), budgets_file(folder))
     for task in dag.tasks:

@@ -27,6 +27,7 @@ from vertex_batch.cli.main import INTERRUPTED
 from vertex_batch.cli.output import ask, say
 from vertex_batch.errors import ConfigurationError
 from vertex_batch.specs import Spec, load_spec
+from vertex_batch.specs.load import FOLDER_VARIABLE, root_of
 from vertex_batch.specs.model import JobSpec
 from vertex_batch.specs.rendering import latest_moment
 
@@ -109,6 +110,8 @@ def run(options: Namespace) -> int:
     with _held(state_folder() / spec.name) as lock:
         folder = Path(lock.name).resolve().parent
         environment = {**os.environ, **_airflow_settings(folder), **_connections(options, spec)}
+        # Its DAGs folder is another one, and what specs share is found from the specs folder.
+        environment[FOLDER_VARIABLE] = str(root_of(Path(request.spec)))
         command = [sys.executable, "-m", "vertex_batch.cli.dag_run", json.dumps(asdict(request))]
         return _Process(command, environment, lock, options.on_interrupt).wait()
 

@@ -103,6 +103,22 @@ def test_failures_give_status_1_and_submit_nothing_that_depends_on_them(go, vert
     assert (shown["second"]["job_id"], shown["refused"]["job_id"]) == (None, None)
 
 
+@slow
+def test_a_spec_in_a_folder_of_the_specs_has_the_limits_of_its_team(
+    vertex, spec, url, tmp_path, monkeypatch, capfd
+):
+    from vertex_batch.cli import main
+
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
+    nested = tmp_path / "include" / "jobs" / "search" / spec.name
+    nested.parent.mkdir(parents=True)
+    spec.rename(nested)
+    (tmp_path / "include" / "budgets.yaml").write_text("teams: {search: {per_run: {refuse: 0}}}\n")
+    status = main(["run", str(nested), "--date", DAY, "--url", url, "--poll", "0.05"])
+    assert (status, vertex.admin.jobs()) == (1, [])
+    assert "The budget refuses the job of nightly.submit" in capfd.readouterr().err
+
+
 def interrupt_once_it_runs(vertex) -> threading.Thread:
     def wait_and_interrupt() -> None:
         vertex.admin.wait_for_jobs(state="PENDING", timeout_seconds=600)
