@@ -129,4 +129,4 @@ def test_a_missing_input_fails_the_run_before_any_job_and_no_task_searches_for_o
         "ended": "success",
         "record_cost": "skipped",
     }
-    assert "before it could have submitted a job" in stack.airflow.logs(SPEC, "no_input", "record_cost")
+    assert "before it could have submitted one" in stack.airflow.logs(SPEC, "no_input", "record_cost")
