@@ -79,7 +79,7 @@ def often_run(night: Sequence[Delivery]) -> list[tuple[str, str]]:
 
 
 def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list[Unusual]:
-    """Find the specs that have paid for the same input several times.
+    """Find the specs that have paid for the same input in several runs.
 
     Samples do not count, nor rows that were sent again, nor jobs without an answer.
 
@@ -97,7 +97,7 @@ def find_paid_again(jobs: Iterable[JobCost], sizes: Mapping[JobId, int]) -> list
             )
     again: defaultdict[str, list[list[JobCost]]] = defaultdict(list)
     for group in same.values():
-        if _times(group) > 1:
+        if len({each.job.run_id for each in group}) > 1:
             again[group[0].job.spec or group[0].job.dag_id].append(group)
     found = []
     for spec, groups in sorted(again.items()):

@@ -90,7 +90,7 @@ def test_an_amount_that_is_a_lower_bound_is_called_one():
         ([("one", "SUCCEEDED"), ("one", "SUCCEEDED"), ("two", "SUCCEEDED")], "paid for 3 times, 3.00 USD"),
         ([("one", "FAILED"), ("one", "SUCCEEDED"), ("two", "SUCCEEDED")], "paid for 2 times, 3.00 USD"),
         ([("one", "CANCELLED"), ("two", "SUCCEEDED")], "paid for 2 times, 2.00 USD"),
-        ([("one", "FAILED"), ("one", "SUCCEEDED")], ""),  # submitted again by itself
+        ([("one", "SUCCEEDED"), ("one", "SUCCEEDED")], ""),  # who cleared it was told so
     ],
 )
 def test_each_payment_for_an_input_is_counted(jobs, text):
