@@ -62,7 +62,7 @@ def read_history(plan: Plan, url: str | None, objects: Sequence[SourceObject] = 
 
 
 def read_sums(plan: Plan, url: str | None, rules: BudgetRules) -> Mapping[Account, Sums]:
-    """Read what is charged to the accounts of a plan's limits on its day; nothing if there is no table yet.
+    """Read what is charged to the accounts of a plan's limits on its day. Empty without a cost table.
 
     A new run has spent nothing of its own.
 

@@ -52,7 +52,7 @@ def cancel_all(
 ) -> dict[JobId, BatchPredictionJob]:
     """Request the cancels of all jobs, then poll until all have ended.
 
-    If a job cannot be cancelled or does not end, the others are cancelled all the same.
+    If a job cannot be cancelled or does not end, the others are still cancelled.
 
     :param job_ids: each is read right before its cancel is requested.
     :param confirm_seconds: how long after the requests all of them may take to end; None: do not wait.
