@@ -89,7 +89,7 @@ class Recounter:
         if stats is None and (fewer := before.rows.total - read.scan.rows) > 0:
             rows = count_of(fewer, "row")
             where = f"job {facts}: {facts.output_directory} holds {rows} fewer than its bill"
-            return Recounted(before, before, f"{where}, and Vertex reports no row counts to compare with")
+            return Recounted(before, before, f"{where}, and the row counts of Vertex are not known")
         after = make_bill(
             facts,
             read.scan,

@@ -169,7 +169,7 @@ def test_the_command_line_counts_again_without_a_proxy(vertex, job, table, tmp_p
     )
     vertex.gcs.put(path, whole)
     assert main(words[:-1]) == 1
-    assert "holds 1 row fewer than its bill, and there are no counts" in capsys.readouterr().out
+    assert "1 row fewer than its bill, and the row counts of Vertex are not known" in capsys.readouterr().out
     vertex.gcs.delete(path)
     assert main(words[:-1]) == 1
     assert "the bill was kept: the output of job" in capsys.readouterr().out
