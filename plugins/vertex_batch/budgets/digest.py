@@ -32,6 +32,8 @@ class DaySpend:
 class Digest:
     """The contents of one day's digest.
 
+    :param earlier: the spend of runs of earlier days whose jobs ended on this day, as those of a backfill. It
+        is not in the sums of the day.
     :param failed: jobs that ended without results, as ``spec: state job``.
     :param month: monthly limits, each with the amounts spent and reserved.
     :param running: jobs without a bill.
@@ -44,6 +46,7 @@ class Digest:
     day: date
     specs: Sequence[DaySpend] = ()
     teams: Sequence[DaySpend] = ()
+    earlier: Sequence[DaySpend] = ()
     failed: Sequence[str] = ()
     month: Sequence[tuple[Limit, Sums]] = ()
     running: Sequence[UnbilledJob] = ()
@@ -64,6 +67,10 @@ class Digest:
             head,
             _part("By spec", [_spend(each) for each in _most_expensive(self.specs)]),
             _part("By team", [_spend(each) for each in _most_expensive(self.teams)]),
+            _part(
+                "Jobs of earlier days that ended on this day",
+                [_spend(each) for each in _most_expensive(self.earlier)],
+            ),
             _part("This month", [self.month_end] if self.month_end else []),
             _part("This month vs. budget", [_limit(limit, sums) for limit, sums in self.month]),
             _part("Failed", list(self.failed)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, get_args
 
 import sqlalchemy as sa  # noqa: TID253 - never imported by a DAG parse
@@ -64,10 +65,18 @@ def conditions(where: JobFilter, of: sa.Table = jobs) -> list[sa.ColumnElement[b
             sa.or_(of.c.state.in_(STATES_WITHOUT_RESULTS), of.c.rows_input > sum(counted, sa.literal(0)))
         )
         found.append(~_was_run_again(of))
+    return found + _of_days(where, of)
+
+
+def _of_days(where: JobFilter, of: sa.Table) -> list[sa.ColumnElement[bool]]:
+    found = []
     if where.since:
         found.append(of.c.day >= where.since)
     if where.until:
         found.append(of.c.day <= where.until)
+    if where.ended:
+        midnight = datetime.combine(where.ended, time.min, UTC)
+        found += [of.c.end_time >= midnight, of.c.end_time < midnight + timedelta(days=1)]
     return found
 
 
@@ -81,7 +90,9 @@ def _was_run_again(of: sa.Table) -> sa.ColumnElement[bool]:
 
 def _needs_job_columns(where: JobFilter) -> bool:
     """Whether it needs columns that are not stored with the sums of a job's parts."""
-    return bool(where.text) or any(getattr(where, name) for name in _EXACT if name not in job_sums.c)
+    return bool(where.text or where.ended) or any(
+        getattr(where, name) for name in _EXACT if name not in job_sums.c
+    )
 
 
 def select_totals(by: Grouping, where: JobFilter) -> sa.Select[Any]:

@@ -51,6 +51,7 @@ class JobFilter:
     :param model: jobs created with this model, as the job names it.
     :param since: first day, inclusive.
     :param until: last day, inclusive.
+    :param ended: the UTC day on which the job ended, which may be later than its day.
     :param dag_ids: only jobs of these DAGs; None: of all, empty: of none.
     :param specs_without_dag: besides those of `dag_ids`, jobs of these specs that have no DAG.
     :param text: case-insensitive substring of any name field.
@@ -71,6 +72,7 @@ class JobFilter:
     project: str = ""
     since: date | None = None
     until: date | None = None
+    ended: date | None = None
     dag_ids: frozenset[str] | None = None
     specs_without_dag: frozenset[str] = frozenset()
     text: str = ""

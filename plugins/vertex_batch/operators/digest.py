@@ -68,8 +68,7 @@ class SpendDigestOperator(BaseOperator):
         self.batch_costs_conn_id = batch_costs_conn_id
 
     def execute(self, context: Context) -> str:
-        now = datetime.now(UTC)
-        day = date.fromisoformat(self.day) if self.day else now.date() - timedelta(days=1)
+        day = date.fromisoformat(self.day) if self.day else _day_before(context)
         text = self._digest(day).text()
         self.log.info("%s", text)
         path = self.notifier or conf.get(_SECTION, "digest_notifier", fallback=None)
@@ -85,6 +84,7 @@ class SpendDigestOperator(BaseOperator):
             day,
             specs=[_spend(group) for group in table.totals("spec", day, day)],
             teams=[_spend(group) for group in table.totals("team", day, day)],
+            earlier=[_spend(group) for group in table.totals("spec", where=_of_earlier_days(day))],
             failed=_failed(table, day),
             month=[(limit, ledger.sums(limit.account, day=day)) for limit in self._limits()],
             running=ledger.unbilled(),
@@ -132,9 +132,22 @@ def _spend(group: GroupTotal) -> DaySpend:
 def _failed(table: CostTable, day: date) -> list[str]:
     return [
         f"{cost.job.spec or cost.job.dag_id}: {cost.job.state} job {cost.job.job_id}"
-        for cost in table.jobs(JobFilter(since=day, until=day))
+        for where in (JobFilter(since=day, until=day), _of_earlier_days(day))
+        for cost in table.jobs(where)
         if cost.job.state not in STATES_WITH_RESULTS
     ]
+
+
+def _of_earlier_days(day: date) -> JobFilter:
+    """Jobs of earlier days that ended on this one: those of a backfill, or very long ones."""
+    return JobFilter(until=day - timedelta(days=1), ended=day)
+
+
+def _day_before(context: Context) -> date:
+    """The day before that of the run, also when its task is cleared later."""
+    dag_run: Any = context["dag_run"]
+    run_after: datetime = dag_run.run_after
+    return run_after.astimezone(UTC).date() - timedelta(days=1)
 
 
 def _price_flags(table: CostTable, day: date) -> list[str]:

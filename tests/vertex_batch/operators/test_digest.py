@@ -69,6 +69,24 @@ def test_it_adds_up_the_day_and_names_what_failed(context):
     assert "nightly: FAILED job 2" in text
 
 
+def test_it_names_the_jobs_of_earlier_days_that_ended_on_the_day(context, table):
+    """Those of a backfill are in no other digest."""
+    for number, state, ended in (("4", "SUCCEEDED", 21), ("5", "FAILED", 21), ("6", "SUCCEEDED", 22)):
+        end = datetime(2026, 11, ended, 9, tzinfo=UTC)
+        long_ago = datetime(2025, 3, 1, tzinfo=UTC)
+        table.record(make_bill(number, spec="old", logical_date=long_ago, end_time=end, state=state))
+    text = digest(context)
+    assert text.startswith("Batch prediction jobs on 2026-11-21: 0.00155 USD, 2 jobs")
+    assert "Jobs of earlier days that ended on this day:\n  old: 0.00155 USD, 2 jobs" in text
+    assert "old: FAILED job 5" in text
+    assert "old" not in digest(context, day="2026-11-20")
+
+
+def test_by_default_the_day_is_that_before_the_run(context):
+    """Also when its task is cleared days later. The run of the context is of 2026-11-22."""
+    assert digest(context, day="").startswith("Batch prediction jobs on 2026-11-21:")
+
+
 def test_it_names_what_failed_on_a_day_of_many_jobs(context, table):
     """The failed one is the last of them."""
     later = datetime(2026, 11, 23, tzinfo=UTC)
