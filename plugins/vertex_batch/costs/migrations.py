@@ -63,6 +63,8 @@ _BY_DIALECT = {  # SQLite, PostgreSQL
 class Migration:
     """One step of the schema. Never change one that has been released: add the next.
 
+    All views are in the last step. Once released, a change of one of them gives its file the next number.
+
     :param file: its SQL; with ``{dialect}`` in its name, one file for each database.
     """
 
@@ -77,7 +79,7 @@ class Migration:
             sql = sql.replace(f"{{{name}}}", sqlite if is_sqlite else postgresql)
         sql = _CALL.sub(lambda call: _called(call[1], call[2], is_sqlite=is_sqlite), sql)
         if is_sqlite:  # it cannot replace a view; in PostgreSQL a replaced view keeps its permissions
-            sql = _REPLACED_VIEW.sub(r"DROP VIEW \1;\nCREATE VIEW \1 AS", sql)
+            sql = _REPLACED_VIEW.sub(r"DROP VIEW IF EXISTS \1;\nCREATE VIEW \1 AS", sql)
         # Remove comments first: one may end in a semicolon, and psycopg2 refuses an empty statement.
         code = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("--"))
         return [statement.strip() for statement in code.split(";\n") if statement.strip()]
@@ -85,7 +87,6 @@ class Migration:
 
 MIGRATIONS = (
     Migration(1, "0001_cost_table.sql"),
-    Migration(2, "0002_focus.sql"),
     Migration(3, "0003_price_history.sql"),
     Migration(4, "0004_saved.sql"),
     Migration(5, "0005_estimates.sql"),
@@ -93,13 +94,12 @@ MIGRATIONS = (
     Migration(8, "0008_job_sums.sql"),
     Migration(9, "0009_outcomes_and_units.sql"),
     Migration(11, "0011_price_days.{dialect}.sql"),
-    Migration(12, "0012_focus_versions.sql"),
     Migration(13, "0013_deliveries.sql"),
     Migration(14, "0014_answer_limits.sql"),
     Migration(15, "0015_kept_deliveries.sql"),
     Migration(16, "0016_delivered_retries.sql"),
     Migration(17, "0017_delivery_addresses.sql"),
-    Migration(18, "0018_paid_rows.sql"),
+    Migration(18, "0018_views.sql"),
 )
 LATEST = MIGRATIONS[-1].version
 
@@ -113,7 +113,7 @@ def _called(name: str, arguments: str, *, is_sqlite: bool) -> str:
 def is_current(database: Database) -> bool:
     """Whether the schema matches this code; raise if it is newer."""
     with database.read() as connection:
-        return _applied(database, connection) == {migration.version for migration in MIGRATIONS}
+        return _applied(database, connection) >= {migration.version for migration in MIGRATIONS}
 
 
 def migrate(database: Database) -> None:

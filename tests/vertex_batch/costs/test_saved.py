@@ -89,7 +89,7 @@ VALUES ('demo-project', 'us-central1', '101', '', '', '', '', '', '', 's', 't', 
 def test_an_older_table_is_upgraded_with_what_its_rates_imply(database_url, query, monkeypatch):
     """Bills of before keep their amounts; a derived rate and a cache rate tell the standard one."""
     with monkeypatch.context() as before:
-        before.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:3])
+        before.setattr(migrations, "MIGRATIONS", tuple(m for m in migrations.MIGRATIONS if m.version < 4))
         before.setattr(migrations, "LATEST", 3)
         migrations.migrate(Database(database_url))
     query(OLD_JOB)

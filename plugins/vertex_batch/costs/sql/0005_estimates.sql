@@ -39,17 +39,3 @@ CREATE INDEX cost_estimates_run ON cost_estimates (dag_id, run_id);
 -- Budgets add up by the moment of a job's creation, regardless of the run's logical date.
 
 CREATE INDEX cost_jobs_created ON cost_jobs (create_time);
-
-CREATE VIEW cost_estimated AS
-SELECT e.project, e.location, e.job_id, j.day, e.spec, e.team, e.model, e.dag_id, e.run_id, e.task_id, e.map_index,
-       e.expected_picousd / 1000000000000.000000000000 AS expected_usd,
-       e.low_picousd / 1000000000000.000000000000 AS low_usd,
-       e.high_picousd / 1000000000000.000000000000 AS high_usd,
-       e.unpriced = 0 AS expected_is_complete,
-       b.amount_usd, b.is_complete,
-       (b.amount_picousd - e.expected_picousd) / 1000000000000.000000000000 AS difference_usd,
-       e.method, e.verdict, e.reason, e.approved_by, e.estimated_at
-FROM cost_estimates e
-LEFT JOIN cost_jobs j ON j.project = e.project AND j.location = e.location AND j.job_id = e.job_id
-LEFT JOIN cost_by_job b ON b.project = e.project AND b.location = e.location AND b.job_id = e.job_id
-WHERE e.released_at IS NULL;

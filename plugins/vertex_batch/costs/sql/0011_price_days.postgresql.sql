@@ -22,18 +22,3 @@ ALTER TABLE cost_price_history ADD PRIMARY KEY (project, location, job_id, repla
 ALTER TABLE cost_line_items ADD COLUMN list_digest TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE cost_price_history ADD COLUMN list_digest TEXT NOT NULL DEFAULT '';
-
-CREATE OR REPLACE VIEW cost_lines AS
-SELECT i.project, i.location, i.job_id, i.model, i.kind, i.modality, i.tier, i.cache_ttl, i.tokens, i.unit,
-       i.unit_price_picousd / 1000000000000.000000000000 AS unit_price_usd,
-       i.amount_picousd / 1000000000000.000000000000 AS amount_usd,
-       i.unit_price_picousd, i.amount_picousd, i.basis, i.source, i.price_date, i.reason,
-       j.day, j.spec, j.team, j.dag_id, j.run_id, j.task_id, j.map_index, j.logical_date, j.state,
-       i.standard_unit_price_picousd / 1000000000000.000000000000 AS standard_unit_price_usd,
-       i.standard_amount_picousd / 1000000000000.000000000000 AS standard_amount_usd,
-       (i.standard_amount_picousd - i.amount_picousd) / 1000000000000.000000000000 AS saved_usd,
-       i.standard_unit_price_picousd, i.standard_amount_picousd,
-       i.standard_amount_picousd - i.amount_picousd AS saved_picousd,
-       i.standard_source, i.priced_on, i.list_digest
-FROM cost_line_items i
-JOIN cost_jobs j ON j.project = i.project AND j.location = i.location AND j.job_id = i.job_id;
