@@ -22,22 +22,11 @@ DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 
 # Parameters that every Google API takes; the rest has to be one of the method.
-_COMMON_PARAMETERS = frozenset(
-    {
-        *(
-            "$alt",
-            "$prettyPrint",
-            "$.xgafv",
-            "access_token",
-            "alt",
-            "callback",
-            "fields",
-            "key",
-            "oauth_token",
-        ),
-        *("prettyPrint", "quotaUser", "uploadType", "upload_protocol"),
-    }
-)
+_COMMON = """
+    $alt $prettyPrint $.xgafv access_token alt callback fields key oauth_token
+    prettyPrint quotaUser uploadType upload_protocol
+"""
+_COMMON_PARAMETERS = frozenset(_COMMON.split())
 _UNKNOWN_PARAMETER = (
     'Invalid JSON payload received. Unknown name "{0}": Cannot bind query parameter. '
     "Field '{0}' could not be found in request message."

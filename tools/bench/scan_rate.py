@@ -28,20 +28,8 @@ from peers import CONTESTANTS, ENVIRONMENTS, RIVALS, SLOW
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = "gemini-2.5-flash"
 # As texts are: mostly letters, sometimes what has to be escaped in JSON, and what looks like usage.
-WORDS = ["The", "answer", "of", "this", "customer", "is", "a", "table", "that", "for", "each", "invoice"]
-WORDS += [
-    "reads",
-    "tokens",
-    "from",
-    "Vertex",
-    "batch",
-    "für",
-    "ünïcode",
-    '"quoted"',
-    "back\\slash",
-    "line.\n",
-]
-WORDS += ["usageMetadata"]
+PROSE = "The answer of this customer is a table that for each invoice reads tokens from Vertex batch"
+WORDS = [*PROSE.split(), "für", "ünïcode", '"quoted"', "back\\slash", "line.\n", "usageMetadata"]
 Figures = dict[str, Any]
 
 

@@ -8,25 +8,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_WORDS = (
-    *(
-        "the",
-        "order",
-        "arrived",
-        "late",
-        "and",
-        "the",
-        "box",
-        "was",
-        "open",
-        "when",
-        "the",
-        "courier",
-        "rang",
-    ),
-    *("please", "confirm", "the", "refund", "of", "our", "last", "invoice", "before", "the", "month", "ends"),
-    *("screen", "battery", "hinge", "charger", "cable", "account", "address", "delivery", "warranty"),
+_PROSE = (
+    "the order arrived late and the box was open when the courier rang"
+    " please confirm the refund of our last invoice before the month ends"
+    " screen battery hinge charger cable account address delivery warranty"
 )
+_WORDS = _PROSE.split()
 _TEXT_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 20
 _MULTIPLIER = 2654435761  # Knuth's; spreads consecutive numbers over 32 bits
