@@ -86,8 +86,8 @@ POST /_admin/jobs           stores jobs of an earlier time, ``PUT /_admin/jobs/{
 GET /_admin/requests        the log of calls: operation, status, fault, time
 POST /_admin/reset          forget everything
 GET, PUT /_admin/settings   `script.Settings`; a PUT changes what it names
-.../_admin/scenarios        GET, POST (a `script.Scenario`), DELETE (all)
-.../_admin/faults           GET, POST (a `script.Fault`), DELETE (all)
+.../_admin/scenarios        POST (a `script.Scenario`), DELETE (all)
+.../_admin/faults           POST (a `script.Fault`), DELETE (all)
 GET /_admin/held            calls that wait for their release
 POST /_admin/release        ``{"job": id}``, ``{"hold": number, "reset": bool}``, or ``{}`` for all holds
 POST /_admin/revoke-tokens  all tokens given out become invalid

@@ -111,10 +111,8 @@ class Control:
             ("POST", "/reset", self._reset),
             ("GET", "/settings", self._settings),
             ("PUT", "/settings", self._set_settings),
-            ("GET", "/scenarios", self._scenarios),
             ("POST", "/scenarios", self._add_scenario),
             ("DELETE", "/scenarios", self._clear_scenarios),
-            ("GET", "/faults", self._faults),
             ("POST", "/faults", self._add_fault),
             ("DELETE", "/faults", self._clear_faults),
             ("POST", "/release", self._release),
@@ -175,21 +173,17 @@ class Control:
         self._world.set_settings(msgspec.structs.replace(self._world.settings, **chosen))
         return msgspec.structs.asdict(self._world.settings)
 
-    async def _scenarios(self, _request: Request) -> object:
-        return [script.entry() for script in self._world.scripts]
-
     async def _add_scenario(self, request: Request) -> object:
-        return self._world.add_scenario(await _read(request, Scenario)).entry()
+        self._world.add_scenario(await _read(request, Scenario))
+        return {}
 
     async def _clear_scenarios(self, _request: Request) -> object:
         self._world.scripts.clear()
         return {}
 
-    async def _faults(self, _request: Request) -> object:
-        return [armed.entry() for armed in self._world.faults.armed]
-
     async def _add_fault(self, request: Request) -> object:
-        return self._world.faults.add(await _read(request, Fault)).entry()
+        self._world.faults.add(await _read(request, Fault))
+        return {}
 
     async def _clear_faults(self, _request: Request) -> object:
         self._world.faults.clear()

@@ -17,14 +17,8 @@ from .script import Fault, JobFacts, Operation
 class Armed:
     """A fault in force, and how often it can still happen."""
 
-    id: int
     fault: Fault
     left: int | None
-    happened: int = 0
-
-    def entry(self) -> dict[str, Any]:
-        """What the admin API says of it."""
-        return {"id": self.id, "left": self.left, "happened": self.happened}
 
 
 @dataclass
@@ -57,11 +51,9 @@ class FaultBook:
         """Restart the random sequence."""
         self._chance = random.Random(f"faults:{seed}")  # noqa: S311 - has to be repeatable
 
-    def add(self, fault: Fault) -> Armed:
+    def add(self, fault: Fault) -> None:
         """Put a fault in force."""
-        armed = Armed(next(self._ids), fault, fault.times)
-        self.armed.append(armed)
-        return armed
+        self.armed.append(Armed(fault, fault.times))
 
     def clear(self) -> None:
         """Take all faults out of force. What is held stays held."""
@@ -75,7 +67,6 @@ class FaultBook:
                 continue
             if fault.probability < 1 and self._chance.random() >= fault.probability:
                 continue
-            armed.happened += 1
             if armed.left is not None:
                 armed.left -= 1
             return fault

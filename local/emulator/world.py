@@ -65,14 +65,8 @@ class Call:
 class Script:
     """A scenario in force, and how many jobs it can still be for."""
 
-    id: int
     scenario: Scenario
     left: int | None
-    jobs: list[str] = field(default_factory=list)
-
-    def entry(self) -> dict[str, Any]:
-        """What the admin API says of it."""
-        return {"id": self.id, "name": self.scenario.name, "left": self.left, "jobs": self.jobs}
 
 
 class World:
@@ -107,7 +101,6 @@ class World:
         self.faults = FaultBook(self.notice, settings.seed)
         self.failures = FailureBook()
         self._numbers = count(1)
-        self._script_ids = count(1)
         self._around = Surroundings(settings, self.notice, self.executor)
 
     @property
@@ -144,11 +137,9 @@ class World:
         self.calls.append(call)
         return call
 
-    def add_scenario(self, scenario: Scenario) -> Script:
+    def add_scenario(self, scenario: Scenario) -> None:
         """Put a scenario in force."""
-        script = Script(next(self._script_ids), scenario, scenario.times)
-        self.scripts.append(script)
-        return script
+        self.scripts.append(Script(scenario, scenario.times))
 
     def create(self, version: str, place: Place, body: Mapping[str, Any]) -> Job:
         """Store a job and let it live."""
@@ -164,9 +155,8 @@ class World:
             create_time=datetime.now(UTC),
             version=version,
         )
-        if script:
-            script.jobs.append(job.id)
-            script.left = None if script.left is None else script.left - 1
+        if script and script.left is not None:
+            script.left -= 1
         life = Life(job, self._work(job), self._around)
         self._keep(job, life)
         task = asyncio.create_task(life.run(), name=f"job {job.id}")

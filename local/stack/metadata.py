@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from local.stack.paths import MAIN_BIN, STATE
 from local.stack.postgres import copy_data, postgres_service, running, server_version, start_postgres
-from local.stack.processes import INHERITED, Service, StackError
+from local.stack.processes import Service, StackError, inherited
 
 NAME = "airflow"
 
@@ -54,7 +53,6 @@ def migrated_data(name: str, migrate: Callable[[Path], None], say: Callable[[str
 
 def _migrate(server_folder: Path) -> None:
     home, log = server_folder.parent / "home", server_folder.parent / "migrate.log"
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     with start_postgres(server_folder) as server, log.open("wb") as output:
         settings = {
             "AIRFLOW_HOME": str(home),
@@ -63,7 +61,7 @@ def _migrate(server_folder: Path) -> None:
         }
         done = subprocess.run(
             [MAIN_BIN / "airflow", "db", "migrate"],
-            env={**inherited, **settings},
+            env={**inherited(), **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

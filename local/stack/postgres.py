@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from local.leftovers import Watchdog, sweep
 from local.stack.ports import LOOPBACK, Ports
-from local.stack.processes import INHERITED, NOT_ROOT, ManagedProcess, RunAs, Service
+from local.stack.processes import NOT_ROOT, ManagedProcess, RunAs, Service, inherited
 
 DATABASE = "database"
 USER = "airflow"
@@ -158,14 +158,13 @@ def _make_data(base: Path, binaries: Path, run_as: RunAs) -> None:
         password.touch(0o600)
         password.write_text(secrets.token_hex(16))
     run_as.own(base)
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     command: list[str | Path] = [*run_as.prefix, binaries / "initdb"]
     command += ["-D", base / "data", "-U", USER, "--pwfile", password, "-A", "scram-sha-256"]
     command += ["-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "--no-instructions"]
     subprocess.run(
         command,
         check=True,
-        env={**inherited, **LOCALE},
+        env={**inherited(), **LOCALE},
         stdout=subprocess.DEVNULL,
         **run_as.options(),
     )

@@ -23,9 +23,14 @@ from local.stack.paths import REPOSITORY
 
 # What a program needs of the caller's environment. Everything else stays outside: a proxy setting, a Google
 # credential or an AIRFLOW__ variable of the caller's would quietly change what the stack does.
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 LOG_LINES_SHOWN = 25
 POLL_SECONDS = 0.05
+
+
+def inherited() -> dict[str, str]:
+    """What a program gets of the caller's environment."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 class StackError(Exception):
@@ -130,7 +135,6 @@ class ManagedProcess:
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         # SPT_NOENV keeps setproctitle from writing a title over the environment that carries the mark.
         ours = {MARK_VARIABLE: self._mark, "SPT_NOENV": "1", "PYTHONUNBUFFERED": "1"}
         self._started_at = datetime.now(UTC)
@@ -139,7 +143,7 @@ class ManagedProcess:
             self._process = subprocess.Popen(
                 [str(part) for part in (*self.service.run_as.prefix, *self.service.command)],
                 cwd=self.service.folder,
-                env={**inherited, **ours, **self.service.environment},
+                env={**inherited(), **ours, **self.service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -35,7 +35,7 @@ from local.stack.paths import REPOSITORY
 from local.stack.ports import LOOPBACK, Ports
 from local.stack.postgres import DATABASE, running
 from local.stack.processes import ManagedProcess, Service, StackError
-from local.stack.proxy import GoogleStandIn, proxy_service
+from local.stack.proxy import proxy_service
 from local.stack.proxy_database import PROXY_DATABASE, database_service, proxy_settings
 from local.waiting import add_check, remove_check
 
@@ -227,15 +227,6 @@ class Stack:
             home / "tls" / "service-account.json", project=PROJECT, token_uri=f"{self.emulator_url}/token"
         )
         token = secrets.token_hex(24)
-        google = GoogleStandIn(
-            url=self.emulator_url,
-            tunnel_url=self._url("tunnel"),
-            token=token,
-            project=PROJECT,
-            location=LOCATION,
-            certificates=certificates,
-            service_account=account,
-        )
         yield gcs_service(
             port=self.port["object store"], folder=home / "objects", front_url=self.options.storage_front_url
         )
@@ -256,7 +247,11 @@ class Stack:
             home=home / "proxy",
             port=self.port["proxy"],
             master_key=self.master_key,
-            google=google,
+            google_url=self.emulator_url,
+            tunnel_url=self._url("tunnel"),
+            token=token,
+            certificates=certificates,
+            service_account=account,
             database=database,
         )
         if not self.options.roles or self.options.roles & AIRFLOW_ROLES:

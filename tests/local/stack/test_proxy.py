@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.stack.certificates import make_certificates
 from local.stack.processes import ManagedProcess
-from local.stack.proxy import GoogleStandIn, proxy_service
+from local.stack.proxy import proxy_service
 
 # As LiteLLM does at its start.
 IMPORTS = "import os, sys; sys.path.insert(0, os.path.abspath('../..')); import stray"
@@ -19,16 +19,16 @@ def test_a_module_beside_the_stacks_folder_is_not_imported_by_the_proxy(tmp_path
     for folder in (home, *list(home.parents)[:2]):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "stray.py").touch()
-    google = GoogleStandIn(
-        "http://127.0.0.1:1",
-        "http://127.0.0.1:2",
-        "token",
-        "p",
-        "l",
-        make_certificates(tmp_path),
-        Path("account.json"),
+    service = proxy_service(
+        home=home / "proxy",
+        port=3,
+        master_key="key",
+        google_url="http://127.0.0.1:1",
+        tunnel_url="http://127.0.0.1:2",
+        token="token",
+        certificates=make_certificates(tmp_path),
+        service_account=Path("account.json"),
     )
-    service = proxy_service(home=home / "proxy", port=3, master_key="key", google=google)
     process = ManagedProcess(
         replace(service, command=[sys.executable, "-c", IMPORTS]), tmp_path / "proxy.log", "mark"
     )
