@@ -54,6 +54,11 @@ class _File:
     seen: bytes = b""
     repeated: int = 0
 
+    @property
+    def amount_usd(self) -> Decimal:
+        micro_usd = (self.prompt - self.cached) * INPUT + self.cached * CACHED + self.written * OUTPUT
+        return micro_usd / 1_000_000
+
 
 def account(files: Iterable[Path], rows: int) -> Account:
     """Read output files.
@@ -66,13 +71,12 @@ def account(files: Iterable[Path], rows: int) -> Account:
     else:
         with ProcessPoolExecutor(PROCESSES) as pool:
             found = list(pool.map(_read, files, [rows] * len(files)))
-    answered, failed, unreadable, prompt, cached, written, repeated = (
+    answered, failed, unreadable, repeated = (
         sum(getattr(file, name) for file in found)
-        for name in ("answered", "failed", "unreadable", "prompt", "cached", "written", "repeated")
+        for name in ("answered", "failed", "unreadable", "repeated")
     )
     known = answered + failed
     distinct = _distinct([file.seen for file in found], rows)
-    micro_usd = (prompt - cached) * INPUT + cached * CACHED + written * OUTPUT
     return Account(
         rows=rows,
         answered=answered,
@@ -80,7 +84,7 @@ def account(files: Iterable[Path], rows: int) -> Account:
         unreadable=unreadable,
         missing=rows - distinct - unreadable,
         repeated=repeated + max(0, known - repeated - distinct),
-        amount_usd=micro_usd / 1_000_000,
+        amount_usd=sum((file.amount_usd for file in found), Decimal(0)),
     )
 
 
@@ -104,7 +108,6 @@ def account_of_rounds(files: Iterable[Path], rows: int) -> Account:
                 answered[number] = 1
                 _count(counts, row)
     only_failed = sum(bad and not good for bad, good in zip(failed, answered, strict=True))
-    micro_usd = (counts.prompt - counts.cached) * INPUT + counts.cached * CACHED + counts.written * OUTPUT
     return Account(
         rows=rows,
         answered=counts.answered,
@@ -112,7 +115,7 @@ def account_of_rounds(files: Iterable[Path], rows: int) -> Account:
         unreadable=0,
         missing=rows - sum(answered) - only_failed,
         repeated=counts.repeated,
-        amount_usd=micro_usd / 1_000_000,
+        amount_usd=counts.amount_usd,
     )
 
 

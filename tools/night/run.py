@@ -6,9 +6,10 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import astuple
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from local.emulator.admin import LedgerJob
 from local.stack import Stack, StackOptions
@@ -252,15 +253,5 @@ class Night:
 
 
 def _together(accounts: Sequence[Account]) -> Account:
-    def total(name: str) -> int:
-        return sum(getattr(each, name) for each in accounts)
-
-    return Account(
-        rows=total("rows"),
-        answered=total("answered"),
-        failed=total("failed"),
-        unreadable=total("unreadable"),
-        missing=total("missing"),
-        repeated=total("repeated"),
-        amount_usd=sum((each.amount_usd for each in accounts), Decimal(0)),
-    )
+    sums: list[Any] = [sum(column) for column in zip(*map(astuple, accounts), strict=True)]
+    return Account(*sums)
