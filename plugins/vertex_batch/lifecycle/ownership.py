@@ -17,9 +17,9 @@ from vertex_batch.vertex.labels import (
     RUN_LABEL,
     TASK_KEY_LABEL,
 )
-from vertex_batch.vertex.resource import BatchPredictionJob
+from vertex_batch.vertex.resource import BatchPredictionJob, label_value
 
-# How long a run that Airflow does not find has to record its own job.
+# How long a run that has not ended, or that Airflow does not find, has to record its own job.
 TIME_TO_RECORD = timedelta(hours=6)
 # How long the end of a job may go unnoticed before this is reported. Usually it is the poll interval.
 TIME_TO_NOTICE = timedelta(minutes=30)
@@ -103,15 +103,15 @@ def have_ended(states: Iterable[str | None]) -> bool:
 
 
 def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
-    """Whether a job without a bill has ended and no run is left to record it.
+    """Whether a job without a bill has ended and no run is left to record it, or none has for hours.
 
-    A run that Airflow does not find may still record its job: its DAG's name may be too long for a label.
+    A run that Airflow does not find may still record its job: its DAG's name may be too long for a label. One
+    that has not ended may never do so: Airflow orders no task of a DAG that is paused, or whose file is gone.
     """
     if not job.state.is_terminal:
         return False
-    if owner.ownership is Ownership.UNKNOWN:
-        return job.ended_at is not None and now - job.ended_at >= TIME_TO_RECORD
-    return owner.ownership is Ownership.ORPHAN
+    is_late = job.ended_at is not None and now - job.ended_at >= TIME_TO_RECORD
+    return is_late or owner.ownership is Ownership.ORPHAN
 
 
 def count_unwatched(jobs: Iterable[tuple[BatchPredictionJob, Owner]], now: datetime) -> int:

@@ -182,11 +182,19 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                 TIME_TO_NOTICE.total_seconds() // 60,
             )
         bills = unbilled.record(ended)
+        owners = {job.job_id: owner.ownership for job, owner in owned}
         for job_id, bill in bills.items():
             self.log.warning("Job %s had no bill. It cost %s, which is now recorded", job_id, bill.total)
+            if owners[job_id] is Ownership.WAITED_FOR:
+                self.log.warning(
+                    "The run of job %s, %s, has not ended. If its DAG is paused, or its file is gone, Airflow"
+                    " starts none of its tasks, and the answers are not delivered",
+                    job_id,
+                    f"{bill.job.dag_id} {bill.job.run_id}",
+                )
         if unbilled.errors:
             raise unbilled.errors[0]
-        return [_recorded(each, bills) for each in ended if each.job.job_id in bills]
+        return [_recorded(each, owners[each.job.job_id], bills) for each in ended if each.job.job_id in bills]
 
     def _report(
         self, job: BatchPredictionJob, owner: Ownership, end: BatchPredictionJob | None
@@ -221,8 +229,7 @@ def _run(job: BatchPredictionJob) -> str:
     return f"{job.labels.get(DAG_LABEL)} {job.labels.get(RUN_LABEL)}"
 
 
-def _recorded(each: Unbilled, bills: Mapping[str, Any]) -> dict[str, Any]:
-    owner = Ownership.ORPHAN if each.task else Ownership.UNKNOWN
+def _recorded(each: Unbilled, owner: Ownership, bills: Mapping[str, Any]) -> dict[str, Any]:
     entry = {"job_id": each.job.job_id, "run": _run(each.job), "owner": owner.value}
     whole = bills[each.job.job_id].total
     return {**entry, "state": each.job.raw_state, "amount_usd": whole.text, "complete": whole.complete}

@@ -126,7 +126,8 @@ class TestABill:
         [
             ("dagrun_timeout skipped record_cost", "SUCCEEDED", Ownership.ORPHAN, 0, True),
             ("cancelled with its run", "CANCELLED", Ownership.ORPHAN, 0, True),
-            ("its run records it by itself", "SUCCEEDED", Ownership.WAITED_FOR, 90, False),
+            ("its run records it by itself", "SUCCEEDED", Ownership.WAITED_FOR, 5, False),
+            ("its DAG is paused, or its file is gone", "SUCCEEDED", Ownership.WAITED_FOR, 6, True),
             ("still runs, and may yet be cancelled", "RUNNING", Ownership.ORPHAN, 0, False),
             ("its run is not found, and may yet record it", "FAILED", Ownership.UNKNOWN, 5, False),
             ("its run was deleted long ago", "FAILED", Ownership.UNKNOWN, 6, True),

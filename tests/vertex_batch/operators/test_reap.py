@@ -162,6 +162,15 @@ def test_names_how_many_jobs_no_triggerer_watches(vertex, context, jobs, monkeyp
     assert any("1 jobs in demo-project/us-central1 are watched by no triggerer" in line for line in told)
 
 
+def test_a_job_whose_run_does_not_go_on_is_recorded_after_hours(vertex, context, jobs, table, monkeypatch):
+    """Airflow starts no task of a DAG that is paused, or whose spec was renamed or removed."""
+    end_all(vertex, jobs)
+    monkeypatch.setattr("vertex_batch.lifecycle.ownership.TIME_TO_RECORD", timedelta())
+    assert reap(context)[jobs["waiting"]] == "waited_for"
+    bill = table.bill(JobId("demo-project", "us-central1", jobs["waiting"]))
+    assert (bill.job.run_id, bill.total.amount > 0) == ("waiting", True)
+
+
 def test_a_job_that_it_cancels_is_recorded_as_well(vertex, context, jobs, table):
     reap(context, action="cancel")
     (cost,) = table.jobs()
