@@ -18,6 +18,7 @@ from vertex_batch.billing.price_books import Books
 from vertex_batch.costs import Bill, JobFacts, total
 from vertex_batch.errors import NotFoundError, OutputMissingError, StillRunningError
 from vertex_batch.lifecycle.cancelling import cancel_and_confirm
+from vertex_batch.lifecycle.ownership import check_run
 from vertex_batch.log import Log
 from vertex_batch.pricing import PriceBook, price
 from vertex_batch.usage import ScanResult
@@ -83,6 +84,7 @@ class Recorder:
             complete bill of the job in its present state, that bill stays and nothing is read. None: the
             output is always read.
         :raises CancelNotConfirmedError: the job was cancelled but has not ended; a retry continues.
+        :raises OtherRunsJobError: another run submitted the job, and bills it.
         :raises StillRunningError: the job is still running and must not be cancelled.
         """
         try:
@@ -121,6 +123,7 @@ class Recorder:
 
     def _ended(self, facts: JobFacts, *, may_cancel: bool) -> BatchPredictionJob:
         job = self._client.get(*facts.key)
+        check_run(job, facts.dag_id, facts.run_id)
         if job.state.is_terminal:
             return job
         if not may_cancel:

@@ -15,6 +15,7 @@ from vertex_batch.errors import (
     passing_first,
 )
 from vertex_batch.lifecycle.finding import find_jobs_by_key
+from vertex_batch.lifecycle.ownership import check_run
 from vertex_batch.log import Log
 from vertex_batch.vertex.client import AsyncBatchClient, BatchClient
 from vertex_batch.vertex.names import JobId, Place
@@ -113,21 +114,37 @@ def request_cancel(client: BatchClient, job_id: JobId) -> None:
 
 
 def request_cancel_by_key(
-    client: BatchClient, place: Place, *, key: str | None, job_id: str | None, why: str, log: Log
+    client: BatchClient,
+    place: Place,
+    run: tuple[str, str],
+    *,
+    key: str | None,
+    job_id: str | None,
+    why: str,
+    log: Log,
 ) -> bool:
     """Cancel the jobs with a key. Without a key, or if no job has it, cancel a job by its id.
 
+    :param run: the DAG and the run of the task.
     :returns: whether there was a job to cancel.
+    :raises OtherRunsJobError: another run submitted it.
     """
-    found = [job.job_id for job in find_jobs_by_key(client, place, key)] if key else []
-    job_ids = found or ([job_id] if job_id else [])
-    for each in job_ids:
-        request_cancel(client, JobId(*place, each))
-        log.info("Requested cancellation of job %s: %s", each, why)
-    return bool(job_ids)
+    found = find_jobs_by_key(client, place, key) if key else []
+    if job_id and not found:
+        found = [client.get(*place, job_id)]
+    for job in found:
+        check_run(job, *run)
+        request_cancel(client, JobId(*place, job.job_id))
+        log.info("Requested cancellation of job %s: %s", job.job_id, why)
+    return bool(found)
 
 
-async def request_cancel_async(client: AsyncBatchClient, job_id: JobId) -> None:
-    """`request_cancel` for a trigger, which has no time to wait for the end."""
+async def request_cancel_async(client: AsyncBatchClient, job_id: JobId, run: tuple[str, str]) -> None:
+    """`request_cancel` for a trigger, which has no time to wait for the end.
+
+    :param run: the DAG and the run of the task that waits for the job.
+    :raises OtherRunsJobError: another run submitted it.
+    """
+    check_run(await client.get(*job_id), *run)
     with suppress(FailedPreconditionError):
         await client.cancel(*job_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from vertex_batch.errors import PermanentError
 from vertex_batch.lifecycle.identity import TaskIdentity, deployment_label
 from vertex_batch.vertex.labels import (
     DAG_LABEL,
@@ -97,6 +98,40 @@ def who_waits(
     return Owner(Ownership.UNKNOWN)
 
 
+def is_of_run(job: BatchPredictionJob, dag_id: str, run_id: str) -> bool:
+    """Whether the labels of a job, which nobody can change, name this run as the one that submitted it."""
+    named = (job.labels.get(DAG_LABEL), job.labels.get(RUN_LABEL))
+    return named == (label_value(dag_id), label_value(run_id))
+
+
+class OtherRunsJobError(PermanentError):
+    """A job that was passed to a run was submitted by another one.
+
+    XComs of a run can be written by everybody who may edit its DAG. They must not reach jobs of other DAGs.
+
+    :param job: project/location/job.
+    :param owner: the DAG and the run that submitted it, as its labels name them.
+    """
+
+    def __init__(self, job: str, owner: str) -> None:
+        self.job, self.owner = job, owner
+        super().__init__(
+            f"Job {job} was submitted by another run ({owner}), which cancels and bills it. This run does"
+            " neither, and a retry will not either. An XCom of this run names the job by mistake, or a person"
+            " has written it: clear the submit task, or delete the XCom."
+        )
+
+
+def check_run(job: BatchPredictionJob, dag_id: str, run_id: str) -> None:
+    """See that a run may treat a job as its own: it submitted it, or no run of this package did.
+
+    :raises OtherRunsJobError: another run submitted it.
+    """
+    if job.labels.get(MANAGED_BY_LABEL) == MANAGED_BY and not is_of_run(job, dag_id, run_id):
+        owner = f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}"
+        raise OtherRunsJobError(job.job_id, owner.strip())
+
+
 def have_ended(states: Iterable[str | None]) -> bool:
     """Whether tasks in these states have ended, and no later try of them follows."""
     return all(state in _ENDED_TASK_STATES for state in states)
@@ -106,7 +141,7 @@ def lacks_a_bill(job: BatchPredictionJob, owner: Owner, now: datetime) -> bool:
     """Whether a job without a bill has ended and no run is left to record it, or none has for hours.
 
     A run that Airflow does not find may still record its job: its DAG's name may be too long for a label. One
-    that has not ended may never do so: Airflow orders no task of a DAG that is paused, or whose file is gone.
+    that has not ended may never do so: Airflow starts no task of a DAG that is paused, or whose file is gone.
     """
     if not job.state.is_terminal:
         return False

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from vertex_batch.errors import NotFoundError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
+from vertex_batch.lifecycle.ownership import OtherRunsJobError, check_run
 from vertex_batch.operators.base import ProxyOperator
 from vertex_batch.tasks.context import find_place, named_job
 from vertex_batch.tasks.outcome import explained
@@ -115,13 +116,13 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
         self, context: Context, client: BatchClient, hook: LiteLLMHook
     ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         for reference in references(self.job, _CONSEQUENCE) if self.job else ():
-            yield from self._owned(client, reference)
+            yield from self._owned(context, client, reference)
         if self.submit_task_id:
             submitted = SubmittedJobs(
                 context, client, [self.submit_task_id, *self.resubmit_task_ids], self.log
             )
             for found in submitted.find(lambda: find_place(hook, self.project, self.location, _CONSEQUENCE)):
-                yield from self._owned(client, found)
+                yield from self._owned(context, client, found)
         if not (self.job_ids or self.label_filter):
             return
         for job_id in self._job_ids(hook):
@@ -137,12 +138,18 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
         return [named_job(hook, name, self.project, self.location, _CONSEQUENCE) for name in names]
 
     def _owned(
-        self, client: BatchClient, reference: JobReference
+        self, context: Context, client: BatchClient, reference: JobReference
     ) -> Iterator[tuple[JobId, BatchPredictionJob]]:
-        if reference.may_cancel:
-            yield from self._by_id(client, reference.id)
-        else:
+        if not reference.may_cancel:
             self.log.info("Leaving job %s alone: this run did not submit it and only waits for it", reference)
+            return
+        for job_id, job in self._by_id(client, reference.id):
+            try:
+                check_run(job, context["ti"].dag_id, context["ti"].run_id)
+            except OtherRunsJobError as error:
+                self.log.warning("%s", error)
+            else:
+                yield job_id, job
 
     def _by_id(self, client: BatchClient, job_id: JobId) -> Iterator[tuple[JobId, BatchPredictionJob]]:
         try:

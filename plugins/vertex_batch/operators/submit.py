@@ -158,6 +158,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         self.is_unsplit = False
         """Its spec submits all of the input at once, so this task has no map index."""
         self._store: TaskStateIntentStore | None = None
+        self._run = ("", "")
         self._kill: KillSwitch | None = None
         self._chosen: Mapping[str, Any] = {}
         self._input: list[str] = []
@@ -251,7 +252,7 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
             body = json.dumps(request.to_wire(), indent=2, ensure_ascii=False)
             lines = {**self._plan_lines(report), **found.lines}
             end_dry_run(context, self.log, body, rows=rows, found=replace(found, lines=lines))
-        self._store = TaskStateIntentStore(context)
+        self._store, self._run = TaskStateIntentStore(context), (who.dag_id, who.run_id)
         self._kill = kill = KillSwitch(context, self._cancel_submitted, self.log, retry_resumes=True)
 
         def may_create() -> None:
@@ -393,6 +394,6 @@ class SubmitBatchPredictionJobOperator(ReportsLineage, SpecOperator):
         with LiteLLMHook(self.litellm_conn_id).client() as client:
             key = None if stored.job_id else stored.job_key
             if not request_cancel_by_key(
-                client, stored.place, key=key, job_id=stored.job_id, why=why, log=self.log
+                client, stored.place, self._run, key=key, job_id=stored.job_id, why=why, log=self.log
             ):
                 self.log.warning("Killed while submitting; no job with key %s is listed yet", stored.job_key)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vertex_batch.lifecycle.finding import find_jobs_by_key
 from vertex_batch.lifecycle.identity import attempt_key
+from vertex_batch.lifecycle.ownership import check_run
 from vertex_batch.lifecycle.submitting import Submitter
 from vertex_batch.lifecycle.waiting import JobReading, Resubmission, describe, resubmission
 from vertex_batch.log import Log
@@ -46,6 +47,7 @@ class Attempts:
         before_create: Callable[[], None],
     ) -> None:
         self._store = TaskStateIntentStore(context)
+        self._run = context["ti"].dag_id, context["ti"].run_id
         self._first, self._resubmits = first, resubmits
         self._log, self._before_create = log, before_create
         self.number, self.job = 0, first
@@ -72,6 +74,7 @@ class Attempts:
         """Submit the next attempt, or find the one that was already submitted.
 
         :raises SupersededError: the submit task was cleared and has a new job.
+        :raises OtherRunsJobError: another run submitted the job that has ended.
         """
         number = self._in_doubt or self.number + 1
         first = self._first
@@ -84,6 +87,7 @@ class Attempts:
             before_create=self._before_create,
         )
         failed = self._attempt(client, number - 1)
+        check_run(failed, *self._run)
         submission = submitter.resubmit(
             failed,
             first.job_key,

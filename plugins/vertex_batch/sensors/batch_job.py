@@ -14,6 +14,7 @@ from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import request_cancel_by_key
 from vertex_batch.lifecycle.explaining import explain, explain_failed_rows, explain_short_resume
 from vertex_batch.lifecycle.identity import deployment_label
+from vertex_batch.lifecycle.ownership import OtherRunsJobError
 from vertex_batch.lifecycle.waiting import (
     DEFAULT_DEADLINE,
     JobReading,
@@ -133,7 +134,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         self._progress = ""
         self._kill: KillSwitch | None = None
         self._attempts: Attempts | None = None
-        self._run_id = ""
+        self._run = ("", "")
 
     @property
     def reference(self) -> JobReference:
@@ -171,7 +172,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
     def _begin(self, context: Context) -> None:
         """Restore the state that the task's earlier processes stored."""
         self._kill = kill = KillSwitch(context, self._cancel, self.log)
-        self._run_id = context["ti"].run_id
+        self._run = context["ti"].dag_id, context["ti"].run_id
 
         def may_create() -> None:
             kill.check()
@@ -336,7 +337,7 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         return {**seen.to_dict(), "job_id": self._waited_for.job_id}
 
     def _explain(self, seen: JobReading, following: str | None = None) -> str:
-        return explain(str(self._waited_for), seen, (self.dag_id, self._run_id), following)
+        return explain(str(self._waited_for), seen, self._run, following)
 
     def _see_that_all_ran(self, seen: JobReading) -> None:
         """A job that resumed another one must have run all of its rows."""
@@ -360,9 +361,19 @@ class BatchPredictionJobSensor(ReportsLineage, BaseSensorOperator):
         key = self._attempts.key_in_doubt if self._attempts else None
         try:
             with LiteLLMHook(self.litellm_conn_id).client() as client:
-                request_cancel_by_key(client, job.id.place, key=key, job_id=job.job_id, why=why, log=self.log)
+                request_cancel_by_key(
+                    client,
+                    job.id.place,
+                    self._run,
+                    key=key,
+                    job_id=job.job_id,
+                    why=why,
+                    log=self.log,
+                )
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", job)
+        except OtherRunsJobError as error:
+            self.log.warning("%s", error)
         except VertexBatchError as error:
             next_step = "" if isinstance(error, PermanentError) else " record_cost will try again."
             self.log.error("Job %s may still run and cost money: %s%s", job, error, next_step)  # noqa: TRY400

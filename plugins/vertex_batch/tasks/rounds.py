@@ -13,7 +13,7 @@ from vertex_batch.errors import StillRunningError, TransientError
 from vertex_batch.lifecycle.cancelling import DEFAULT_CONFIRM_SECONDS, cancel_all
 from vertex_batch.lifecycle.finding import find_group_jobs
 from vertex_batch.lifecycle.identity import attempt_key
-from vertex_batch.lifecycle.ownership import have_ended
+from vertex_batch.lifecycle.ownership import check_run, have_ended
 from vertex_batch.log import Log
 from vertex_batch.results import JobChain
 from vertex_batch.tasks.choices import earlier_run
@@ -186,6 +186,7 @@ class RoundJobs:
             if place not in listed:
                 listed[place] = self._listed(place, task_id)
             jobs = _chain_of(reference, listed[place]) or [self._client.get(*reference.id)]
+            check_run(jobs[0], self._ti.dag_id, self._run_id)
             for job in jobs:
                 if not job.state.is_terminal:
                     raise StillRunningError(str(reference), job.state)

@@ -95,7 +95,8 @@ class RecordedRun:
             for job in recorded.get("jobs", ())
             if {"project", "location", "job_id"} <= job.keys()
         ]
-        return self._read(keys)
+        # The XComs of a run can be written by people who may not see other DAGs.
+        return [bill for bill in self._read(keys) if bill.job.dag_id == ti.dag_id]
 
     def _earlier_retries(self, run_id: str, rounds: Sequence[Sequence[Bill]]) -> list[Bill]:
         """The bills of other runs that have sent rows of the same run again."""

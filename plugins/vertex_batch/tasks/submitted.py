@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vertex_batch.errors import ConfigurationError, NotFoundError
 from vertex_batch.lifecycle.finding import find_group_jobs, find_jobs, look_for_lost_job
 from vertex_batch.lifecycle.identity import Intent, map_index_of
+from vertex_batch.lifecycle.ownership import OtherRunsJobError, check_run
 from vertex_batch.log import Log
 from vertex_batch.tasks.context import INTENT_XCOM, identity, look_policy, pulled
 from vertex_batch.vertex.client import BatchClient
@@ -70,9 +71,15 @@ class SubmittedJobs:
                 listed.add(str(reference))
                 self._see(found.setdefault(str(reference), reference), job)
         for name in sorted(found.keys() - listed):  # the list may show it later
-            if found[name].may_cancel:
-                with suppress(NotFoundError):
-                    self._see(found[name], self._client.get(*found[name].id))
+            with suppress(NotFoundError):
+                job = self._client.get(*found[name].id)
+                try:
+                    check_run(job, self._submitter.dag_id, self._submitter.run_id)
+                except OtherRunsJobError as error:
+                    self._log.warning("%s", error)
+                    del found[name]
+                else:
+                    self._see(found[name], job)
         return list(found.values())
 
     def _see(self, reference: JobReference, job: BatchPredictionJob) -> None:

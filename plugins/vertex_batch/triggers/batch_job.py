@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from vertex_batch.errors import NotFoundError, VertexBatchError
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.cancelling import request_cancel_async
-from vertex_batch.lifecycle.ownership import Killed, cancels_when_killed
+from vertex_batch.lifecycle.ownership import Killed, OtherRunsJobError, cancels_when_killed
 from vertex_batch.lifecycle.polling import shared_poller
 from vertex_batch.lifecycle.sweeping import PollGroup, Reading
 from vertex_batch.lifecycle.waiting import JobReading, PollLimits, Verdict, assess
@@ -151,10 +151,13 @@ class BatchPredictionJobTrigger(BaseTrigger):
             return
         try:
             async with await LiteLLMHook(self.order.litellm_conn_id).aclient() as client:
-                await request_cancel_async(client, self.job.id)
+                owner = self.order.owner
+                await request_cancel_async(client, self.job.id, (owner["dag_id"], owner["run_id"]))
             self.log.info("Requested cancellation of job %s: its task was set to %s", self.job, state)
         except NotFoundError:
             self.log.info("Job %s no longer exists; nothing to cancel", self.job)
+        except OtherRunsJobError as error:
+            self.log.warning("%s", error)
         except Exception:
             self.log.exception(
                 "Job %s may still run and cost money: it could not be cancelled. Cancel it in the "

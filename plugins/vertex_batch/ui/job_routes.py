@@ -33,7 +33,7 @@ from vertex_batch.ui.render import address_of, page
 from vertex_batch.ui.running.active_jobs import open_client, what_happened
 from vertex_batch.ui.running.in_flight import NO_STATE, InFlight
 from vertex_batch.ui.running.submissions import SubmittedJob
-from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_submission, list_under_way
+from vertex_batch.ui.running.under_way import active_jobs, estimate_costs, find_submissions, list_under_way
 from vertex_batch.ui.runs.audit import CANCEL_EVENT
 from vertex_batch.ui.runs.clearing import Clearing
 from vertex_batch.ui.runs.run_days import run_days
@@ -180,10 +180,7 @@ def confirm_cancel(
     key: Named,
 ) -> Response:
     """Show a job's current state and what cancelling it would mean. This changes nothing."""
-    submission = find_submission(reader, key, costs)
-    if submission is None:
-        raise HTTPException(404)
-    read, problem = _read(submission)
+    submission, read, error = _find(reader, key, costs)
     each = InFlight(submission, read, read.raw_state if read else NO_STATE)
     (estimate,) = estimate_costs(costs, [each])
     bill = costs.bill(submission.key) if costs else None
@@ -210,7 +207,7 @@ def confirm_cancel(
         job=read,
         each=each,
         estimate=estimate,
-        problem=problem,
+        problem=what_happened(error) if error else "",
         bill=bill,
         clearing=clearing,
         rest=rest_of_run(costs, jobs, deliveries, submission.task_id),
@@ -237,13 +234,11 @@ def cancel(
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
     key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))
-    submission = find_submission(reader, key, costs)
-    if submission is None:
-        raise HTTPException(404)
+    submission, _, error = _find(reader, key, costs)
     _demand_consent(request, reader, submission, form)
     _note(reader, submission)
     try:
-        _cancel(submission)
+        _cancel(submission, error)
     except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s could not be cancelled: %s", submission.key, error)
         text = (
@@ -296,9 +291,12 @@ def _note(reader: Reader, submission: SubmittedJob) -> None:
     log.info("%s cancels job %s of DAG %s, run %s", reader.name, job, submission.dag_id, submission.run_id)
 
 
-def _cancel(submission: SubmittedJob) -> None:
+def _cancel(submission: SubmittedJob, unread: Exception | None) -> None:
+    """Cancel it, unless it could not be read: then it is not certain whose it is."""
     with open_client(submission.litellm_conn_id) as client:
         try:
+            if unread:
+                raise unread
             job = cancel_and_confirm(client, submission.key, confirm_seconds=CONFIRM_SECONDS)
         except CancelNotConfirmedError as error:
             log.info("%s", error)
@@ -321,11 +319,17 @@ def _without_bill(submission: SubmittedJob, job: BatchPredictionJob, answered: i
     return JobCost(facts, RowCounts(ok=answered), Total(Decimal(0), complete=False), 0, ())
 
 
-def _read(submission: SubmittedJob) -> tuple[BatchPredictionJob | None, str]:
-    """The job's current state; or None, and why it cannot be read."""
-    try:
-        with open_client(submission.litellm_conn_id) as client:
-            return client.get(*submission.key), ""
-    except (VertexBatchError, AirflowException) as error:
-        log.warning("Job %s cannot be read: %s", submission.key, error)
-        return None, what_happened(error)
+def _find(
+    reader: Reader, key: JobId, costs: CostTable | None
+) -> tuple[SubmittedJob, BatchPredictionJob | None, Exception | None]:
+    """The task that submitted a job, and the job as it is now; or None, and why it cannot be read."""
+    for submission in find_submissions(reader, key, costs):
+        try:
+            with open_client(submission.litellm_conn_id) as client:
+                job = client.get(*key)
+        except (VertexBatchError, AirflowException) as error:
+            log.warning("Job %s cannot be read: %s", key, error)
+            return submission, None, error
+        if submission.owns(job):
+            return submission, job, None
+    raise HTTPException(404)

@@ -23,7 +23,7 @@ from vertex_batch.ui.open_table import CostsIfAny, Named
 from vertex_batch.ui.periods import BadAddressError
 from vertex_batch.ui.problems import many_unanswered, who_cancelled
 from vertex_batch.ui.render import address_of, page
-from vertex_batch.ui.running.under_way import find_submission
+from vertex_batch.ui.running.under_way import find_submissions
 from vertex_batch.ui.runs.audit import marked_failed
 from vertex_batch.ui.runs.cancelled import cancelled_run, without_consequences
 from vertex_batch.ui.runs.clearing import clearings, latest_jobs
@@ -121,7 +121,7 @@ def run(
 def bill(request: Request, reader: CurrentReader, costs: CostsIfAny, key: Named) -> Response:
     found = costs.bill(key) if costs else None
     if costs is None or found is None:
-        submission = find_submission(reader, key, costs)
+        submission = next(iter(find_submissions(reader, key, costs)), None)
         if submission is None:
             raise HTTPException(404)
         # It has no bill yet; the page of its run shows how far it is.

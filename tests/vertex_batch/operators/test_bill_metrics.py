@@ -51,6 +51,7 @@ def ended(vertex, context, monkeypatch) -> str:
     """The id of a job that has ended, whose run is over without a bill."""
     states = {"over": {"submit": "success", "wait": "failed"}}
     monkeypatch.setattr(context["ti"], "get_task_states", lambda dag_id: states)
+    monkeypatch.setattr(context["ti"], "run_id", "over")
     vertex.admin.add_scenario(Scenario(times=1, mix={}))
     labels = TaskIdentity(deployment(), "nightly", "over", "submit").labels(3, "f")
     model = f"publishers/google/models/{MODEL}"

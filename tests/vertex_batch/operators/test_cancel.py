@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,6 +85,21 @@ def test_cancels_the_job_that_was_submitted_again_too(vertex, context):
         again.job_id,
         unlisted.job_id,
     }
+
+
+def test_a_job_of_another_run_that_an_xcom_names_is_left_alone(vertex, context):
+    ti = context["ti"]
+    mine = submit(vertex, TaskIdentity(deployment(), ti.dag_id, ti.run_id, "submit").labels(3, "f"))
+    others = submit(vertex, TaskIdentity(deployment(), "others_dag", ti.run_id, "submit").labels(3, "f"))
+    ti.xcoms["submit", "return_value"] = {**others.to_dict(), "job_key": "k"}
+    ti.xcoms["submit", INTENT_XCOM] = intent("k", others.job_id)
+    for task in (
+        CancelBatchPredictionJobOperator(task_id="cancel", submit_task_id="submit"),
+        CancelBatchPredictionJobOperator(task_id="cancel", job=[others.to_dict()]),
+    ):
+        with suppress(AirflowSkipException):
+            assert [result["job_id"] for result in task.execute(context)] == [mine.job_id]
+    assert not vertex.admin.job(others.job_id).cancel_calls
 
 
 def test_cancels_by_ids_and_leaves_others_alone(vertex, context):

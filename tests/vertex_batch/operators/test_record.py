@@ -177,6 +177,18 @@ def test_a_job_that_nobody_waits_for_is_cancelled_and_then_billed(vertex, contex
     assert bill_of(table, reference).total.amount == sum_by_hand(vertex, reference)
 
 
+def test_a_job_of_another_run_is_neither_cancelled_nor_billed(vertex, context, table):
+    labels = TaskIdentity(deployment(), "others_dag", "its_run", "submit").labels(3, "f")
+    reference = submit(vertex, labels, timeline=[Step(state="RUNNING", seconds=None)])
+    with pytest.raises(AirflowFailException, match="others_dag its_run"):
+        record(reference, context)
+    context["ti"].xcoms["submit", "return_value"] = reference.to_dict()
+    with pytest.raises(AirflowSkipException, match="nothing to bill"):
+        record(reference, context, job=None, submit_task_id="submit")
+    assert not vertex.admin.job(reference.job_id).cancel_calls
+    assert table.bill(reference.id) is None
+
+
 def test_a_job_whose_cancel_came_too_late_is_recorded_as_the_success_that_it_is(vertex, context, table):
     late = Cancel(seconds=0.1, end="SUCCEEDED")
     reference = submit(vertex, timeline=[Step(state="RUNNING", seconds=None)], cancel=late, mix={})

@@ -10,9 +10,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step, Trait
-from tests.builders import ROW
+from tests.builders import ROW, a_request
+from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.sensors import BatchPredictionJobSensor
+from vertex_batch.tasks.context import deployment
 from vertex_batch.vertex.resource import JobReference
 
 PROJECT, LOCATION = "demo-project", "us-central1"
@@ -104,6 +106,19 @@ def test_a_missed_deadline_cancels_and_fails_for_good(vertex, context):
     with pytest.raises(AirflowFailException, match="deadline"):
         a_sensor(reference).execute_complete(context, event)
     assert vertex.admin.job(reference.job_id).cancel_calls
+
+
+def test_a_job_of_another_run_is_neither_cancelled_nor_submitted_again(vertex, context):
+    labels = TaskIdentity(deployment(), "others_dag", context["ti"].run_id, "submit").labels(3, "f")
+    job_id = vertex.create(a_request(display_name="of another run", labels=labels))
+    sensor = a_sensor(JobReference(PROJECT, LOCATION, job_id, job_key="k"))
+    with pytest.raises(AirflowFailException, match="deadline"):
+        sensor.execute_complete(context, JobReading(Verdict.DEADLINE, state="RUNNING").to_dict())
+    assert not vertex.admin.job(job_id).cancel_calls
+    failed = JobReading(Verdict.FAILED, state="FAILED", error_code=8)
+    with pytest.raises(AirflowFailException, match="submitted by another run"):
+        sensor.execute_complete(context, failed.to_dict())
+    assert len(vertex.admin.requests(Operation.CREATE)) == 1
 
 
 def test_a_wait_that_times_out_and_fails_softly_cancels_its_job(vertex, context):

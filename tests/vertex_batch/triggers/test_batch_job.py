@@ -12,7 +12,8 @@ from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.triggers.base import TriggerEvent
 
 from local.emulator.admin import Fault, FaultKind, Operation, Step
-from tests.builders import ROW
+from tests.builders import ROW, a_request
+from vertex_batch.lifecycle.identity import TaskIdentity
 from vertex_batch.lifecycle.waiting import JobReading, Verdict
 from vertex_batch.log import LineBudget
 from vertex_batch.triggers import BatchPredictionJobTrigger
@@ -130,6 +131,16 @@ def test_a_killed_trigger_cancels_only_what_airflow_says_that_no_task_waits_for(
     asyncio.run(a_trigger(reference).on_kill())
     assert airflow.asked == asked
     assert bool(vertex.admin.requests(Operation.CANCEL)) is cancelled
+
+
+def test_a_killed_trigger_leaves_a_job_of_another_run_alone(vertex, monkeypatch):
+    labels = TaskIdentity("here", "others_dag", "r", "submit").labels(3, "f")
+    job_id = vertex.create(a_request(display_name="of another run", labels=labels))
+    airflow = Airflow("failed")
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", airflow, raising=False)
+    asyncio.run(a_trigger(JobReference(PROJECT, LOCATION, job_id)).on_kill())
+    assert airflow.asked == 1
+    assert not vertex.admin.requests(Operation.CANCEL)
 
 
 def test_lines_that_were_not_written_are_written_after_a_later_poll(vertex, monkeypatch):

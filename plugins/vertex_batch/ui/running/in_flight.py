@@ -111,9 +111,9 @@ def in_flight(
     for submission in submissions:
         place = place_of(submission)
         job = listed.get(place, {}).get(submission.job_id)
-        if job is not None:
+        if job is not None and submission.owns(job):
             found.append(InFlight(submission, job, job.raw_state))
-        elif submission.is_wanted and submission.key not in recorded:
+        elif job is None and submission.is_wanted and submission.key not in recorded:
             found.append(
                 InFlight(submission, None, ENDED if readings.get(place, Snapshot()).is_whole else NO_STATE)
             )

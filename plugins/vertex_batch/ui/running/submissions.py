@@ -20,8 +20,10 @@ from sqlalchemy.orm import Session
 
 from vertex_batch.hooks.litellm import LiteLLMHook
 from vertex_batch.lifecycle.identity import Intent
+from vertex_batch.lifecycle.ownership import is_of_run
 from vertex_batch.tasks.context import INTENT_XCOM
 from vertex_batch.vertex.names import JobId
+from vertex_batch.vertex.resource import BatchPredictionJob
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class SubmittedJob:
     """A job that a task of this Airflow submitted, and whose it is.
 
     :param is_wanted: its run has not ended.
+    :param is_recorded: its bill says that it is of this run.
     :param note: of the person who triggered the run.
     :param litellm_conn_id: the proxy, as the waiting task names it; else the usual connection.
     """
@@ -50,21 +53,31 @@ class SubmittedJob:
     is_wanted: bool = True
     litellm_conn_id: str = LiteLLMHook.default_conn_name
     note: str = ""
+    is_recorded: bool = False
 
     @property
     def key(self) -> JobId:
         return JobId(self.project, self.location, self.job_id)
 
+    def owns(self, job: BatchPredictionJob) -> bool:
+        """Whether this run has submitted the job, or recorded it."""
+        return self.is_recorded or is_of_run(job, self.dag_id, self.run_id)
+
 
 def recent_submissions() -> list[SubmittedJob]:
-    """List the jobs of all running runs, and of those that ended in the last days. No rights are checked."""
+    """List the jobs of all running runs, and of those that ended in the last days. No rights are checked.
+
+    What a run has stored may have been written by a person, so it may name a job of another DAG: only the
+    job's labels say whose it is (`SubmittedJob.owns`).
+    """
     with create_session() as session:
         connections = dict(_connections(session))
-        return list({found.key: found for found in _submissions(session, connections)}.values())
+        found = {(*each.key, each.dag_id, each.run_id): each for each in _submissions(session, connections)}
+        return list(found.values())
 
 
 def _submissions(session: Session, connections: dict[str, str]) -> Iterator[SubmittedJob]:
-    """Read what submit and waiting tasks have stored: the later of two tasks that name a job wins."""
+    """Read what submit and waiting tasks have stored, the latest last."""
     going_on = DagRun.state.in_((DagRunState.RUNNING, DagRunState.QUEUED))
     recent = select(DagRun.id).where(or_(going_on, DagRun.run_after > datetime.now(UTC) - _LONGEST_LIFE))
     asked = (

@@ -59,15 +59,15 @@ class UnderWay:
         return Total(whole.amount, whole.complete and len(known) == len(self.lines)) if known else None
 
 
-def find_submission(reader: Reader, key: JobId, costs: CostTable | None) -> SubmittedJob | None:
-    """Find a job's task; None if there is no such job, or the user may not see its DAG."""
-    found = next((each for each in recent_submissions() if each.key == key), None)
-    if found is not None:
-        return found if reader.may_see(found.dag_id) else None
+def find_submissions(reader: Reader, key: JobId, costs: CostTable | None) -> list[SubmittedJob]:
+    """Find the tasks that name a job as theirs, of DAGs that the user may see. Its labels say whose it is."""
+    found = [each for each in recent_submissions() if each.key == key and reader.may_see(each.dag_id)]
     bill = costs.bill(key) if costs else None
-    if bill is None or not reader.may_see(bill.job.owner):
-        return None
-    return SubmittedJob(*key, bill.job.dag_id, bill.job.run_id, bill.job.task_id, is_wanted=False)
+    if bill and reader.may_see(bill.job.owner):
+        job = bill.job
+        recorded = SubmittedJob(*key, job.dag_id, job.run_id, job.task_id, is_wanted=False, is_recorded=True)
+        found.append(recorded)
+    return found
 
 
 def list_under_way(reader: Reader, costs: CostTable | None, wanted: dict[str, str]) -> UnderWay:
@@ -101,7 +101,8 @@ def _with_ends(found: Sequence[InFlight]) -> list[InFlight]:
         if each.state == ENDED and answers:
             job = active_jobs.read_ended(place_of(each.submission), each.submission.key)
             answers = job is not None
-        complete.append(replace(each, job=job, state=job.raw_state) if job else each)
+        if job is None or each.submission.owns(job):
+            complete.append(replace(each, job=job, state=job.raw_state) if job else each)
     return complete
 
 

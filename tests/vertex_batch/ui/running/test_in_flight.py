@@ -22,6 +22,7 @@ from vertex_batch.ui.running.in_flight import (
     project_cost,
 )
 from vertex_batch.ui.running.submissions import SubmittedJob
+from vertex_batch.vertex.labels import DAG_LABEL, RUN_LABEL
 from vertex_batch.vertex.resource import BatchPredictionJob, CompletionStats
 
 MINE = SubmittedJob("demo-project", "us-central1", "7", "nightly", "run", "submit")
@@ -29,12 +30,17 @@ ENDED_RUN = SubmittedJob("demo-project", "us-central1", "8", "nightly", "old", "
 PLACE = place_of(MINE)
 
 
-def job(job_id: str = "7", stats: tuple[int, int, int] | None = None, **fields) -> BatchPredictionJob:
+def job(
+    job_id: str = "7", stats: tuple[int, int, int] | None = None, run_id: str = "run", **fields
+) -> BatchPredictionJob:
     name = f"projects/1/locations/us-central1/batchPredictionJobs/{job_id}"
     ok, failed, to_go = stats or (0, 0, 0)
     counted = CompletionStats(successful_count=ok, failed_count=failed, incomplete_count=to_go)
     return BatchPredictionJob(
-        name=name, state="RUNNING", completion_stats=counted if stats else None, **fields
+        name=name,
+        state="RUNNING",
+        completion_stats=counted if stats else None,
+        **{"labels": {DAG_LABEL: "nightly", RUN_LABEL: run_id}, **fields},
     )
 
 
@@ -60,7 +66,9 @@ def test_a_job_is_under_way_until_its_bill_is_written(reading, recorded, states)
 
 def test_of_a_run_that_is_over_only_what_vertex_still_runs_is_under_way():
     assert in_flight([ENDED_RUN], {PLACE: Snapshot((), is_whole=True)}, frozenset()) == []
-    (orphan,) = in_flight([ENDED_RUN], {PLACE: Snapshot((job("8"),), is_whole=True)}, frozenset())
+    (orphan,) = in_flight(
+        [ENDED_RUN], {PLACE: Snapshot((job("8", run_id="old"),), is_whole=True)}, frozenset()
+    )
     assert not orphan.submission.is_wanted
 
 

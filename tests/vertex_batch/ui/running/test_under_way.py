@@ -28,9 +28,16 @@ from vertex_batch.budgets import BudgetRequest, Decision, Estimate, Ledger, Ruli
 from vertex_batch.costs import RowCounts, Total
 from vertex_batch.lifecycle.identity import Intent, deployment_label
 from vertex_batch.tasks.context import INTENT_XCOM, deployment
+from vertex_batch.ui.consent import sign
 from vertex_batch.ui.running import under_way
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import DEPLOYMENT_LABEL, GROUP_KEY_LABEL, RETRY_OF_LABEL
+from vertex_batch.vertex.labels import (
+    DAG_LABEL,
+    DEPLOYMENT_LABEL,
+    GROUP_KEY_LABEL,
+    RETRY_OF_LABEL,
+    RUN_LABEL,
+)
 
 PLACE = {"project": "demo-project", "location": "us-central1"}
 FROM_HERE = {"sec-fetch-site": "same-origin"}
@@ -44,6 +51,7 @@ class Running:
     start: Callable[..., str]
     admin: object
     direct: object
+    runs: dict[str, str]
 
     def key(self, job_id: str) -> dict[str, str]:
         return {**PLACE, "job": job_id}
@@ -74,12 +82,20 @@ def running(pages, connections, monkeypatch) -> Running:
     def start(dag_id: str = "nightly", run_state: str = "running", timeline=None, **labels) -> str:
         steps = timeline or [Step(state="PENDING", seconds=None)]
         connections.admin.add_scenario(Scenario(times=1, timeline=steps))
-        mark = {DEPLOYMENT_LABEL: deployment_label(deployment()), **labels}
+        run_id = f"run-{len(runs)}"
+        mark = {
+            DEPLOYMENT_LABEL: deployment_label(deployment()),
+            DAG_LABEL: dag_id,
+            RUN_LABEL: run_id,
+            **labels,
+        }
         job_id = connections.create(a_request(display_name="under way", labels=mark))
-        _tell_airflow(dag_id, run_state, job_id)
+        runs[job_id] = run_id
+        _tell_airflow(dag_id, run_state, run_id, job_id)
         return job_id
 
-    return Running(pages, start, connections.admin, connections.direct)
+    runs: dict[str, str] = {}
+    return Running(pages, start, connections.admin, connections.direct, runs)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +168,19 @@ def test_only_jobs_of_dags_that_one_may_see_are_listed_and_can_be_asked_for(runn
     assert running.state(job_id) == "PENDING"
 
 
+def test_a_job_that_an_xcom_of_another_dag_names_is_of_its_own_dag_alone(running):
+    job_id = running.start("secret")
+    _tell_airflow("nightly", "running", "forged", job_id)
+    assert job_id not in running.pages.get("/running", part=1).text
+    assert running.pages.client.get("/cancel", params=running.key(job_id)).status_code == 404
+    answer = running.post(job_id, sign("somebody", f"cancel/demo-project/us-central1/{job_id}"))
+    assert (answer.status_code, running.state(job_id)) == (404, "PENDING")
+    running.pages.may_see.add("secret")
+    running.pages.may_end.add("secret")
+    assert running.post(job_id).status_code == 303
+    assert running.state(job_id) != "PENDING"
+
+
 def test_a_job_whose_run_has_ended_is_listed_while_vertex_runs_it(running):
     running.start(run_state="failed")
     assert "its run has ended" in running.pages.get("/running").text
@@ -215,7 +244,7 @@ def test_a_cancel_is_in_airflows_audit_log_and_in_the_servers(running, caplog):
         running.post(job_id)
     with settings.engine.connect() as connection:
         (row,) = connection.execute(select(Log.__table__).where(Log.event == "vertex_batch.cancel")).all()
-    assert (row.owner, row.dag_id, row.run_id) == ("somebody", "nightly", f"run-{job_id}")
+    assert (row.owner, row.dag_id, row.run_id) == ("somebody", "nightly", running.runs[job_id])
     assert job_id in row.extra
     assert any("somebody cancels job" in each.getMessage() for each in caplog.records)
 
@@ -292,9 +321,9 @@ def _rows(count: int) -> bytes:
     return (json.dumps(row) + "\n").encode() * count
 
 
-def _tell_airflow(dag_id: str, run_state: str, job_id: str) -> None:
+def _tell_airflow(dag_id: str, run_state: str, run_id: str, job_id: str) -> None:
     """Write what a run of the DAG leaves in Airflow's database."""
-    run_id, now = f"run-{job_id}", datetime.now(UTC)
+    now = datetime.now(UTC)
     intent = Intent(0, "key", "print", *PLACE.values(), declared_at=now.isoformat()).with_job(job_id)
     with airflows_database() as connection:
         made = connection.execute(
@@ -338,11 +367,13 @@ def test_a_cancelled_job_says_so_at_once_with_what_it_costs(running):
 def test_a_cancel_says_what_becomes_of_an_earlier_delivery_and_leads_to_the_costs_of_the_run(running):
     job_id = running.start()
     text = running.pages.get("/cancel", **running.key(job_id)).text
-    assert f'href="/vertex-batch/run?dag_id=nightly&amp;run_id=run-{job_id}"' in text
+    assert f'href="/vertex-batch/run?dag_id=nightly&amp;run_id={running.runs[job_id]}"' in text
     assert "does not change this delivery" not in text
     delivered = {"delivered": 1000, "input_rows": 1003, "answers_uri": "gs://demo-bucket/a.csv"}
     running.pages.table.migrate()
-    running.pages.table.record_delivery(a_delivery(run_id=f"run-{job_id}", **delivered), files_changed=True)
+    running.pages.table.record_delivery(
+        a_delivery(run_id=running.runs[job_id], **delivered), files_changed=True
+    )
     for cancels in (False, True):
         if cancels:
             running.post(job_id)
@@ -366,7 +397,7 @@ def test_a_cancel_names_the_delivery_of_an_earlier_run_of_the_same_input(running
 def test_the_page_of_a_cancelled_job_advises_what_the_page_of_its_run_does(running):
     pages, to = running.pages, "gs://demo-bucket/a.csv"
     job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
-    run_id = f"run-{job_id}"
+    run_id = running.runs[job_id]
     running.post(job_id)
     offer = "To send and pay only the rows without an answer"
 
@@ -402,7 +433,10 @@ def test_the_page_of_a_cancelled_job_advises_what_the_page_of_its_run_does(runni
 def test_a_job_that_was_cancelled_while_it_ran_costs_its_finished_rows(running):
     running.pages.record(model="publishers/google/models/gemini-3.8-flash")
     job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
-    assert "10 of 20" in running.pages.get("/running", part=1, dag_id="nightly", run_id=f"run-{job_id}").text
+    assert (
+        "10 of 20"
+        in running.pages.get("/running", part=1, dag_id="nightly", run_id=running.runs[job_id]).text
+    )
     running.post(job_id)
     text = running.pages.get("/cancel", **running.key(job_id)).text
     assert re.search(
@@ -415,7 +449,7 @@ def test_a_job_without_earlier_bills_is_expected_to_cost_what_its_estimate_said(
     job_id = running.start(timeline=[Step(state="RUNNING", seconds=None)])
     ledger = Ledger(running.pages.table)
     project, location = PLACE.values()
-    asks = BudgetRequest("key", project, location, "m", "nightly", f"run-{job_id}", "submit")
+    asks = BudgetRequest("key", project, location, "m", "nightly", running.runs[job_id], "submit")
     expected = Estimate(Total(Decimal(2), complete=True), Decimal(1), Decimal(3), rows=20)
     ledger.claim(asks, expected, [], lambda _: Decision(Ruling.GO, ()))
     ledger.submitted("key", job_id)
@@ -435,6 +469,6 @@ def test_a_bill_that_is_not_recorded_yet_leads_to_its_run(running):
     job_id = running.start()
     answer = running.pages.client.get("/bill", params=running.key(job_id), follow_redirects=False)
     assert answer.status_code == 303
-    assert answer.headers["location"] == f"/vertex-batch/run?dag_id=nightly&run_id=run-{job_id}"
+    assert answer.headers["location"] == f"/vertex-batch/run?dag_id=nightly&run_id={running.runs[job_id]}"
     secret = running.start("secret")
     assert running.pages.get("/bill", **running.key(secret)).status_code == 404
