@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from vertex_batch.costs import CostTableError, CostTableUnavailableError
@@ -22,6 +22,9 @@ from vertex_batch.ui.setup_routes import router as setup_router
 
 log = logging.getLogger(__name__)
 
+_MAX_TEXT = 2000
+"""The most characters of a value in an address. SQLite searches for no more than 50,000 bytes."""
+
 _MESSAGES = {
     HTTPStatus.UNAUTHORIZED: ("Please sign in", "Sign in to Airflow to see these pages."),
     HTTPStatus.FORBIDDEN: ("Access denied", "Your role in Airflow may not see the pages of plugins."),
@@ -36,11 +39,21 @@ def make_app() -> FastAPI:
     """Make the application. All its routes need a login. It has no API documentation pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for each in (router, run_router, job_router, setup_router):
-        app.include_router(each, dependencies=[signed_in])
+        app.include_router(each, dependencies=[signed_in, Depends(_check_address)])
     app.middleware("http")(_with_security_headers)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     return app
+
+
+def _check_address(request: Request) -> None:
+    """Refuse values that no database can search for. What they would raise looks like a broken table."""
+    for name, value in request.query_params.multi_items():
+        if len(value) > _MAX_TEXT or "\0" in value:
+            raise BadAddressError(
+                f"The value of {name[:40]!r} is not valid: at most {_MAX_TEXT:,} characters are possible, and"
+                " none of them may be NUL."
+            )
 
 
 async def _with_security_headers(

@@ -106,6 +106,14 @@ def test_an_address_that_does_not_work_says_why(pages, query, said):
     assert said in answer.text
 
 
+@pytest.mark.parametrize("path", ["/", "/jobs", "/running", "/costs.csv", "/bill", "/run"])
+@pytest.mark.parametrize("value", ["a" * 2001, "a\0b"])
+def test_a_value_that_no_database_can_search_for_is_refused_before_it_is_asked(pages, path, value):
+    pages.record()
+    answer = pages.get(path, q=value, team=value, job=value, run_id=value)
+    assert (answer.status_code, "is not valid" in answer.text) == (400, True)
+
+
 def test_an_invalid_period_keeps_the_form_with_the_message_at_its_field(pages):
     pages.record()
     text = pages.get("/", **{"from": "2026-11-02", "to": "2026-11-01", "team": "search", "by": "team"}).text
