@@ -9,7 +9,7 @@ from itertools import islice
 
 from vertex_batch.cli import access, arguments
 from vertex_batch.cli.output import ask, harmless, logs_aside, print_json, print_parts, say
-from vertex_batch.errors import ConfigurationError, count_of
+from vertex_batch.errors import ConfigurationError, NotFoundError, count_of
 from vertex_batch.lifecycle.cancelling import cancel_all
 from vertex_batch.vertex.labels import MANAGED_BY, MANAGED_BY_LABEL, SPEC_LABEL
 from vertex_batch.vertex.names import JobId, parse_job_name
@@ -102,7 +102,7 @@ def run_show(options: Namespace) -> int:
 
 
 def run_cancel(options: Namespace) -> int:
-    """Cancel jobs, and report how each of them ended."""
+    """Cancel jobs, and report how each of them ended. Status 1 if one was not found."""
     reach = access.Access(options)
     with logs_aside():
         wanted = [_job_id(reach, options, job) for job in options.job]
@@ -117,9 +117,12 @@ def run_cancel(options: Namespace) -> int:
         if job.state is JobState.CANCELLED:
             bill = f"`vertex-batch bill {job.job_id}`"
             say(f"Its finished rows are billed: {bill}, once its run has recorded it.")
+    missing = [job_id for job_id in wanted if job_id not in ended]
+    for job_id in missing:
+        say(f"Job {job_id} was not found, so nothing was cancelled. {NotFoundError.advice}")
     if options.json:
         print_json({"jobs": [_as_data(job) for job in ended.values()]})
-    return 0
+    return 1 if missing else 0
 
 
 def _job_id(reach: access.Access, options: Namespace, job: str) -> JobId:

@@ -133,6 +133,14 @@ def test_a_cancel_that_fails_says_how_the_other_jobs_ended(run, vertex, job):
     assert f"Job demo-project/us-central1/{other.job_id} ended as CANCELLED." in err
 
 
+def test_a_cancel_of_a_job_that_is_not_found_fails_and_cancels_the_others(run, job):
+    """Else a mistyped id looks like a cancelled job, which in fact runs on."""
+    status, out, err = run("jobs", "cancel", "99999", job.job_id, "--yes", "--json")
+    assert status == 1
+    assert "Job demo-project/us-central1/99999 was not found, so nothing was cancelled." in err
+    assert [each["state"] for each in json.loads(out)["jobs"]] == ["CANCELLED"]
+
+
 def test_a_cancel_of_a_job_that_has_ended_says_that_nothing_was_cancelled(run, ended_job):
     status, _, err = run("jobs", "cancel", ended_job(), "--yes")
     assert status == 0
