@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,13 +36,12 @@ from vertex_batch.specs.load import working_folder
 from vertex_batch.specs.readers import SpecReader, readers
 from vertex_batch.storage import TOO_LONG, blocks_of, lines_of, unpacked
 
-_AGAIN = "upload the file again with --overwrite"
-
 
 def describe(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Upload a file of rows, one JSON request per line, plain or gzip. The address is printed,"
-        " and what to write into a spec. No object is overwritten, and nothing is submitted."
+        " and what to write into a spec. A file with a row that no job can read is refused, no object is"
+        " overwritten, and nothing is submitted."
     )
     command.add_argument("file", metavar="FILE", type=Path, help="the file to upload")
     command.add_argument(
@@ -62,9 +61,10 @@ def run(options: Namespace) -> int:
     """Upload the file, and print its address and what to do next."""
     file: Path = options.file
     uri = _address(options.to or _usual_folder(), file)
-    reads = list(readers(load_specs(working_folder()).specs.values(), uri))
+    specs = load_specs(working_folder()).specs
+    reads = list(readers(specs.values(), uri))
     checked = _check(file, [each.key for each in reads if each.key])
-    rows, flaw, first = checked.rows, checked.problem, checked.first
+    rows, first = checked.rows, checked.first
     storage = access.input_storage(options.storage)
     storage.check_output(uri, "Nothing was uploaded")
     if not options.overwrite and storage.look_up([uri])[0]:
@@ -74,19 +74,18 @@ def run(options: Namespace) -> int:
     size = file.stat().st_size
     storage.write(uri, with_progress(file.name, size, blocks_of(file)))
     misfit = _misfit(first, reads[0].model if reads else USUAL_MODEL)
-    if flaw:
-        say(f"Warning: {flaw}. Vertex fails a job with such a row; correct it and {_AGAIN}.")
     if misfit:
-        say(f"Warning: {misfit}. Correct the rows and {_AGAIN}, or use another model.")
+        again = "upload the file again with --overwrite"
+        say(f"Warning: {misfit}. Correct the rows and {again}, or use another model.")
     keyless = checked.without_keys()
     for each in keyless:
         say(f"Warning: {each}. Correct `results.key` in the spec, or the rows, before you run it.")
     if options.json:
-        problem = flaw or misfit or " ".join(keyless) or None
+        problem = misfit or " ".join(keyless) or None
         print_json({"uri": uri, "bytes": size, "rows": rows, "problem": problem})
         return 0
     sys.stdout.write(f"{uri}\n")
-    next_step = _what_next(uri, reads, likely_key(first))
+    next_step = _what_next(uri, reads, likely_key(first), specs)
     say(f"Uploaded {count_of(rows, 'row')}, {size:,} bytes. {next_step}")
     return 0
 
@@ -100,13 +99,16 @@ def _misfit(row: Mapping[str, object], model: str) -> str:
     return f"{model} does not answer the first row: `{found.path}` {found.message}" if found else ""
 
 
-def _what_next(uri: str, reads: Sequence[SpecReader], key: str) -> str:
+def _what_next(uri: str, reads: Sequence[SpecReader], key: str, taken: Collection[str]) -> str:
     """Say which specs read the object already, and how to start one; else how to write one that does.
 
     :param key: the field with the id of a row; empty if it has none.
+    :param taken: the names of all specs.
     """
     if not reads:
-        name = re.sub(r"\W", "_", uri.rpartition("/")[2].partition(".")[0])
+        usual = re.sub(r"\W", "_", uri.rpartition("/")[2].partition(".")[0])
+        names = (f"{usual}_{number}" if number else usual for number in (0, *range(2, len(taken) + 3)))
+        name = next(name for name in names if name not in taken)
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
             f"Next, write such a spec:\n  {command_for(name, uri, key)}\n"
@@ -160,13 +162,11 @@ def _usual_folder() -> str:
 class _Checked:
     """What was found in a file.
 
-    :param rows: the lines that are JSON objects.
-    :param problem: the first line that is not; empty if there is none.
+    :param rows: the lines that are not empty.
     :param keyless: path of a key -> how many rows lack it, the place of the first, and what it has instead.
     """
 
     rows: int = 0
-    problem: str = ""
     first: Mapping[str, object] = field(default_factory=dict)
     keyless: dict[str, tuple[int, str, str]] = field(default_factory=dict)
 
@@ -186,10 +186,10 @@ class _Checked:
 
 
 def _check(file: Path, keys: Sequence[str]) -> _Checked:
-    """Count the rows, and find what no job can read and rows without a key; the pre-flight checks all else.
+    """Count the rows, and find those without a key; the pre-flight checks all else.
 
     :param keys: the paths of keys that the rows should have.
-    :raises ConfigurationError: there is no row, the first is not a JSON object, or the file cannot be read.
+    :raises ConfigurationError: there is no row, one is not a JSON object, or the file cannot be read.
     """
     number, checked, keys = 0, _Checked(), list(dict.fromkeys(keys))
     try:
@@ -199,16 +199,15 @@ def _check(file: Path, keys: Sequence[str]) -> _Checked:
                 if line != TOO_LONG and line.isspace():
                     continue
                 row, why = _row(line)
-                if why and not checked.rows:
-                    raise _refusal(f"The first row of {file} {why}")
-                checked.problem = checked.problem or (why and f"{file}:{number}: {why}")
-                if not why:
-                    checked.add_row(row, keys, f"{file}:{number}")
-            checked.problem = checked.problem or (f"{file}: {block.damage}" if block.damage else "")
+                if why:
+                    raise _refusal(f"Line {number} of {file} {why}")
+                checked.add_row(row, keys, f"{file}:{number}")
+            if block.damage:
+                raise _refusal(f"{file}: {block.damage}")
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Nothing was uploaded.") from error
     if checked.rows == 0:
-        raise _refusal(checked.problem or f"{file} has no rows")
+        raise _refusal(f"{file} has no rows")
     return checked
 
 

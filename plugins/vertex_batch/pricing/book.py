@@ -202,7 +202,8 @@ class PriceBook:
             return f"{model} is billed by character, and the characters of these rows were not counted"
         names = ", ".join(source.name for source in self.sources) or "no price source"
         if not any(source.knows(model) for source in self.sources):
-            return f"no price for model {model or '(unnamed)'} in: {names}"
+            advice = "check its name, or set `prices` in the spec"
+            return f"no price for model {model or '(unnamed)'} in: {names}; {advice}"
         what = f"{usage.modality} {usage.kind}" + (f" ({usage.cache_ttl})" if usage.cache_ttl else "")
         if self._has_standard_rate(usage, model):
             return (

@@ -146,28 +146,30 @@ def test_what_no_job_could_read_is_not_uploaded(run, tmp_path, connections, cont
 
 
 @pytest.mark.parametrize(
-    ("content", "rows", "flaw"),
+    ("content", "flaw"),
     [
-        (ROWS + b"\n[1]\nno\n", 3, "x.jsonl:5: is not a JSON object"),
-        (ROWS + b'{"request": {}', 3, "x.jsonl:4: is not JSON: Input data was truncated"),
-        (gzip.compress(ROWS + b"no\n", mtime=0), 3, "x.jsonl:4: is not JSON"),
-        (gzip.compress(ROWS, mtime=0)[:-8], 3, "x.jsonl: the gzip stream ends too early"),
-        (ROWS, 3, ""),
+        (ROWS + b"\n[1]\nno\n", "x.jsonl is not a JSON object"),
+        (ROWS + b'{"request": {}', "x.jsonl is not JSON: Input data was truncated"),
+        (gzip.compress(ROWS + b"no\n", mtime=0), "x.jsonl is not JSON"),
+        (gzip.compress(ROWS, mtime=0)[:-8], "x.jsonl: the gzip stream ends too early"),
     ],
 )
-def test_broken_rows_are_uploaded_with_a_warning_that_names_the_first(
-    run, tmp_path, connections, content, rows, flaw
-):
+def test_a_file_with_a_row_that_no_job_can_read_is_refused(run, tmp_path, connections, content, flaw):
     path = tmp_path / "x.jsonl"
     path.write_bytes(content)
-    status, _, err = run("put", path, "gs://demo-bucket/broken/", "--overwrite")
-    assert status == 0
-    assert f"Uploaded {rows} rows" in err
-    assert ("Warning: " in err) is ("upload the file again with --overwrite" in err) is bool(flaw)
+    status, out, err = run("put", path, "gs://demo-bucket/broken/", "--overwrite")
+    assert (status, out) == (1, "")
     assert flaw in err
-    assert connections.gcs.get("gs://demo-bucket/broken/x.jsonl") == content
-    _, out, _ = run("put", path, "gs://demo-bucket/broken/", "--overwrite", "--json")
-    assert (json.loads(out)["rows"], flaw in (json.loads(out)["problem"] or "")) == (rows, True)
+    assert ("Line 5 of " in err) is (b"[1]" in content)
+    assert "Nothing was uploaded" in err
+    assert connections.gcs.list("gs://demo-bucket/broken/") == []
+
+
+def test_the_command_for_a_new_spec_has_a_name_that_no_spec_has(run, file, specs, connections):
+    for name in ("taken", "taken_2"):
+        spec(specs, name, "demo-bucket")
+    _, _, err = run("put", file, "gs://demo-bucket/put/taken.jsonl", "--overwrite")
+    assert "vertex-batch new taken_3 --inputs" in err
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,10 @@ def test_other_providers_tariffs_and_texts_price_nothing(book):
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (UsageKey("gemini-9", Kind.INPUT), "no price for model gemini-9 in: proxy_price_map"),
+        (
+            UsageKey("gemini-9", Kind.INPUT),
+            "no price for model gemini-9 in: proxy_price_map; check its name, or set `prices` in the spec",
+        ),
         (
             UsageKey("gemini-old", Kind.OUTPUT),
             "no rate for text output of model gemini-old in: proxy_price_map",
