@@ -132,7 +132,9 @@ def shown(tables, airflow_tables) -> Iterator[Callable[[str], str]]:
         patch.setattr(setup_routes, "reports", SetupReports(lambda: CHECKS))
         setup_routes.reports.make()
         # No run of this Airflow has submitted these jobs, and no proxy knows them.
-        patch.setattr(job_routes, "find_submission", lambda _, key, costs: _submission(costs.bill(key).job))
+        patch.setattr(
+            job_routes, "find_submissions", lambda _, key, costs: [_submission(costs.bill(key).job)]
+        )
         patch.setattr(access, "dags_of_airflow", frozenset)
         port = Ports().choose("pages")
         server = uvicorn.Server(uvicorn.Config(whole, host=LOOPBACK, port=port, log_level="error"))
