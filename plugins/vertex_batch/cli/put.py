@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import re
 import sys
 from argparse import Namespace
@@ -107,7 +108,7 @@ def _what_next(uri: str, reads: Sequence[SpecReader], key: str, taken: Collectio
     """
     if not reads:
         usual = re.sub(r"\W", "_", uri.rpartition("/")[2].partition(".")[0])
-        names = (f"{usual}_{number}" if number else usual for number in (0, *range(2, len(taken) + 3)))
+        names = itertools.chain([usual], (f"{usual}_{number}" for number in itertools.count(2)))
         name = next(name for name in names if name not in taken)
         return (
             f"A spec reads them with the line\n  inputs: {uri}\n"
@@ -189,7 +190,7 @@ def _check(file: Path, keys: Sequence[str]) -> _Checked:
     """Count the rows, and find those without a key; the pre-flight checks all else.
 
     :param keys: the paths of keys that the rows should have.
-    :raises ConfigurationError: there is no row, one is not a JSON object, or the file cannot be read.
+    :raises ConfigurationError: the file cannot be read, has no rows, or has a row that is no JSON object.
     """
     number, checked, keys = 0, _Checked(), list(dict.fromkeys(keys))
     try:

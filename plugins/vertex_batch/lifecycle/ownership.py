@@ -99,18 +99,23 @@ def who_waits(
 
 
 def is_of_run(job: BatchPredictionJob, dag_id: str, run_id: str) -> bool:
-    """Whether the labels of a job, which nobody can change, name this run as the one that submitted it."""
+    """Whether the labels of a job name this run as its submitter. Labels do not change after the creation."""
     named = (job.labels.get(DAG_LABEL), job.labels.get(RUN_LABEL))
     return named == (label_value(dag_id), label_value(run_id))
+
+
+def submitter(job: BatchPredictionJob) -> str:
+    """The DAG and the run that submitted a job, as its labels name them."""
+    return f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}".strip()
 
 
 class OtherRunsJobError(PermanentError):
     """A job that was passed to a run was submitted by another one.
 
-    XComs of a run can be written by everybody who may edit its DAG. They must not reach jobs of other DAGs.
+    Everybody who may edit a DAG can write the XComs of its runs. They must not reach jobs of other DAGs.
 
-    :param job: project/location/job.
-    :param owner: the DAG and the run that submitted it, as its labels name them.
+    :param job: the job's id.
+    :param owner: as `submitter` returns it.
     """
 
     def __init__(self, job: str, owner: str) -> None:
@@ -123,13 +128,12 @@ class OtherRunsJobError(PermanentError):
 
 
 def check_run(job: BatchPredictionJob, dag_id: str, run_id: str) -> None:
-    """See that a run may treat a job as its own: it submitted it, or no run of this package did.
+    """Check that a run may treat a job as its own: it submitted it, or no run of this package did.
 
     :raises OtherRunsJobError: another run submitted it.
     """
     if job.labels.get(MANAGED_BY_LABEL) == MANAGED_BY and not is_of_run(job, dag_id, run_id):
-        owner = f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}"
-        raise OtherRunsJobError(job.job_id, owner.strip())
+        raise OtherRunsJobError(job.job_id, submitter(job))
 
 
 def have_ended(states: Iterable[str | None]) -> bool:
@@ -175,7 +179,7 @@ def why_not_to_adopt(job: BatchPredictionJob, deployment: str) -> str | None:
     """
     if job.labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
-    run = f"{job.labels.get(DAG_LABEL, '')} {job.labels.get(RUN_LABEL, '')}".strip()
+    run = submitter(job)
     if job.labels.get(DEPLOYMENT_LABEL) != deployment_label(deployment):
         return f"another Airflow deployment submitted it ({run}) and records its cost"
     return (

@@ -35,7 +35,8 @@ class CancelBatchPredictionJobOperator(ProxyOperator):
     those of the same map index (or those of a submit task that is not mapped).
 
     :param job: a reference that `SubmitBatchPredictionJobOperator` returned, or a list of them, such as the
-        output of a mapped submit task. Only covers tasks that returned a reference before they died.
+        output of a mapped submit task. Only covers tasks that returned a reference before they died. A job
+        that another run submitted is left alone.
     :param submit_task_id: cancel every job that this task submitted in this run, even if the task crashed
         before it returned the job id.
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.

@@ -20,6 +20,7 @@ from vertex_batch.lifecycle.ownership import (
     Ownership,
     count_unwatched,
     lacks_a_bill,
+    submitter,
     who_waits,
 )
 from vertex_batch.operators.base import ProxyOperator
@@ -27,7 +28,7 @@ from vertex_batch.tasks.context import deployment, find_place, has_own_name
 from vertex_batch.tasks.outcome import explained
 from vertex_batch.tasks.unbilled import Unbilled, UnbilledJobs
 from vertex_batch.vertex.client import BatchClient
-from vertex_batch.vertex.labels import DAG_LABEL, DEPLOYMENT_LABEL, RUN_LABEL
+from vertex_batch.vertex.labels import DAG_LABEL, DEPLOYMENT_LABEL
 from vertex_batch.vertex.names import JobId, Place
 from vertex_batch.vertex.resource import HAS_NOT_ENDED, BatchPredictionJob
 
@@ -147,7 +148,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
                 if owners[job.job_id] is Ownership.ORPHAN:
                     owners[job.job_id] = find_owners()(job).ownership
                 if owners[job.job_id] is Ownership.ORPHAN:
-                    self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, _run(job))
+                    self.log.warning("Cancelling job %s of %s: its run is over", job.job_id, submitter(job))
                     yield JobId(*place, job.job_id)
 
         ended: dict[JobId, BatchPredictionJob] = {}
@@ -199,7 +200,7 @@ class ReapBatchPredictionJobsOperator(ProxyOperator):
     def _report(
         self, job: BatchPredictionJob, owner: Ownership, end: BatchPredictionJob | None
     ) -> dict[str, object]:
-        run = _run(job)
+        run = submitter(job)
         if end:
             self.log.info("Job %s of %s ended as %s", job.job_id, run, end.state)
         else:
@@ -225,11 +226,7 @@ def _ours(client: BatchClient, place: Place, condition: str) -> Iterator[BatchPr
     return iter(client.list(*place, filter=f"{ours} AND {condition}"))
 
 
-def _run(job: BatchPredictionJob) -> str:
-    return f"{job.labels.get(DAG_LABEL)} {job.labels.get(RUN_LABEL)}"
-
-
 def _recorded(each: Unbilled, owner: Ownership, bills: Mapping[str, Any]) -> dict[str, Any]:
-    entry = {"job_id": each.job.job_id, "run": _run(each.job), "owner": owner.value}
+    entry = {"job_id": each.job.job_id, "run": submitter(each.job), "owner": owner.value}
     whole = bills[each.job.job_id].total
     return {**entry, "state": each.job.raw_state, "amount_usd": whole.text, "complete": whole.complete}

@@ -61,7 +61,8 @@ class AggregateTokenUsageOperator(ReportsLineage, ProxyOperator):
     :param resubmit_task_ids: tasks that may have submitted again for it, such as the waiting task.
     :param plan_task_id: the task that planned the input. The jobs of its parts are recorded as one bill.
     :param job: instead of ``submit_task_id``, the reference of one job or a list of them, such as the output
-        of a mapped submit task. Only covers tasks that returned a reference before they died.
+        of a mapped submit task. Only covers tasks that returned a reference before they died. A job that
+        another run submitted is refused: that run bills it.
     :param project: where to look for the jobs if the submit task returned none. Defaults to the connection's
         project; likewise for ``location``.
     :param prices: prices that override all others: model -> kind -> USD per million tokens, see

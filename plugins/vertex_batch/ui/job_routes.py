@@ -234,11 +234,11 @@ def cancel(
 ) -> Response:
     """Cancel a job, and redirect to the page with its new state."""
     key = JobId(form.get("project", ""), form.get("location", ""), form.get("job", ""))
-    submission, _, error = _find(reader, key, costs)
+    submission, _, unread = _find(reader, key, costs)
     _demand_consent(request, reader, submission, form)
     _note(reader, submission)
     try:
-        _cancel(submission, error)
+        _cancel(submission, unread)
     except (VertexBatchError, AirflowException) as error:
         log.warning("Job %s could not be cancelled: %s", submission.key, error)
         text = (
@@ -293,17 +293,17 @@ def _note(reader: Reader, submission: SubmittedJob) -> None:
 
 def _cancel(submission: SubmittedJob, unread: Exception | None) -> None:
     """Cancel it, unless it could not be read: then it is not certain whose it is."""
-    with open_client(submission.litellm_conn_id) as client:
-        try:
-            if unread:
-                raise unread
+    try:
+        if unread:
+            raise unread
+        with open_client(submission.litellm_conn_id) as client:
             job = cancel_and_confirm(client, submission.key, confirm_seconds=CONFIRM_SECONDS)
-        except CancelNotConfirmedError as error:
-            log.info("%s", error)
-        except NotFoundError:
-            log.info("Job %s no longer exists; nothing to cancel", submission.key)
-        else:
-            log.info("Job %s is %s after the cancel request", submission.key, job.state)
+    except CancelNotConfirmedError as error:
+        log.info("%s", error)
+    except NotFoundError:
+        log.info("Job %s no longer exists; nothing to cancel", submission.key)
+    else:
+        log.info("Job %s is %s after the cancel request", submission.key, job.state)
 
 
 def _without_bill(submission: SubmittedJob, job: BatchPredictionJob, answered: int) -> JobCost:

@@ -88,8 +88,8 @@ SELECT model, COUNT(DISTINCT project || '/' || location || '/' || job_id) AS job
 FROM cost_line_items
 GROUP BY model;
 
--- What rows cost, and how many of them fail. NULL where there are no rows to divide by. A thousand rows cost what the job
--- has paid, by the rows that it has paid for: rows that a resumed job copied were billed with an earlier one.
+-- What rows cost, and how many of them fail; NULL if there are none. usd_per_thousand_rows divides by the rows that this
+-- job was billed for: rows that it copied when it resumed another one were billed with that one.
 
 CREATE OR REPLACE VIEW cost_of_rows AS
 SELECT project, location, job_id, day, spec, team, model, rows_ok, rows_failed, rows_unreadable, is_complete,
